@@ -1,0 +1,42 @@
+"""The command line: `python -m course_lib COMMAND`. Each command's code is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from course_lib.errors import CourseError
+
+# command -> (module with add_arguments and run, one line of help)
+_COMMANDS = {
+    "check": ("course_lib.check", "is everything here that the course needs?"),
+    "lab": ("course_lib.lab", "start JupyterLab at the first notebook"),
+    "course": ("course_lib.notebooks.command", "run every notebook without a screen, and print a table"),
+    "notebooks": ("course_lib.notebooks.command", "build the notebooks from notebooks/src, or look for drift"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. A `CourseError` is printed as its sentence, without a traceback."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="python -m course_lib", description="The BERT course's command line.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, words) in _COMMANDS.items():
+        command = commands.add_parser(name, help=words, description=words[0].upper() + words[1:])
+        if arguments[:1] == [name]:  # only the command that was called is imported: --help stays instant
+            importlib.import_module(module).add_arguments(command)
+    chosen = parser.parse_args(arguments)
+    try:
+        return importlib.import_module(_COMMANDS[chosen.command][0]).run(chosen)
+    except CourseError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

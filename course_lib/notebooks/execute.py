@@ -1,0 +1,121 @@
+"""Run one notebook in a fresh kernel, offline, and measure it.
+
+Offline means: every connection to an address outside this machine is refused inside the kernel and in the processes
+it starts, and HF_HUB_OFFLINE=1. The progress file of the learner is not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Runs first in every Python that the kernel starts (as sitecustomize). An audit hook sees each connection of Python's
+# own sockets; what bypasses them (downloads in compiled code) is stopped by HF_HUB_OFFLINE.
+_REFUSE_NETWORK = """
+import sys
+
+_LOCAL = ("127.", "localhost", "::1", "0.0.0.0")
+
+def _refuse(event, arguments):
+    if event in ("socket.connect", "socket.sendto") and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = arguments[0]
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host
+    if host and not str(host).startswith(_LOCAL):
+        raise ConnectionRefusedError(f"The course runs offline here: a connection to {host} was refused.")
+
+sys.addaudithook(_refuse)
+"""
+
+
+@dataclass
+class Run:
+    """What came of running a notebook."""
+
+    notebook: Any  # with its outputs, also when a cell failed
+    error: str | None  # the failing cell and its message, or None
+    seconds: float
+    peak_bytes: int  # of the kernel and its children
+
+
+def execute(notebook: Any, folder: Path, timeout: int = 300, threads: int | None = None) -> Run:
+    """Run a notebook top to bottom in a fresh kernel.
+
+    Args:
+        notebook: an nbformat notebook; its outputs are filled in.
+        folder: the folder in which it runs.
+        timeout: seconds for one cell.
+        threads: how many threads torch and its like may use; None leaves it to them.
+    """
+    import nbclient
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = offline_environment(Path(scratch))
+        if threads is not None:
+            environment |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        # The kernel of this environment, never one of the same name that the user has in the home folder.
+        here = KernelSpecManager(kernel_dirs=[str(Path(sys.prefix) / "share" / "jupyter" / "kernels")])
+        manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=here)
+        client = nbclient.NotebookClient(
+            notebook, km=manager, timeout=timeout, resources={"metadata": {"path": str(folder)}}, record_timing=False
+        )
+        start, error = time.perf_counter(), None
+        with _memory_of_kernel(manager) as peak:
+            try:
+                client.execute(env={**os.environ, **environment})
+            except nbclient.exceptions.CellExecutionError as failed:
+                error = f"{failed.ename}: {failed.evalue}"
+            except (nbclient.exceptions.CellTimeoutError, nbclient.exceptions.DeadKernelError) as failed:
+                error = str(failed).strip().splitlines()[0]
+        return Run(notebook, error, time.perf_counter() - start, peak[0])
+
+
+def offline_environment(scratch: Path) -> dict[str, str]:
+    """Environment variables for a process that must not use the network; `scratch` holds what they point to."""
+    (scratch / "sitecustomize.py").write_text(_REFUSE_NETWORK, encoding="utf-8")
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(scratch), os.environ.get("PYTHONPATH")])),
+        "HF_HUB_OFFLINE": "1",
+        "COURSE_PROGRESS": str(scratch / "progress.json"),
+        "PYTHONHASHSEED": "0",
+        "IPYTHONDIR": str(scratch / "ipython"),  # start-up files of the user's own IPython stay out
+    }
+
+
+@contextlib.contextmanager
+def _memory_of_kernel(manager: Any) -> Iterator[list[int]]:
+    """Watch the memory of a manager's kernel and its children; yields a list whose one number is the peak in bytes."""
+    import psutil
+
+    peak, stop = [0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.1):
+            pid = getattr(manager.provisioner, "pid", None)
+            if pid is None:
+                continue
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it may end while we look
+                kernel = psutil.Process(pid)
+                family = [kernel, *kernel.children(recursive=True)]
+                peak[0] = max(peak[0], sum(process.memory_info().rss for process in family))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        watcher.join()
