@@ -171,7 +171,7 @@ def heatmap(
     row_title: str = "",
     column_title: str = "",
     limits: tuple[float, float] | None = None,
-    numbers: bool = False,
+    numbers: str = "",
     colours: str = SEQUENTIAL,
 ) -> Picture:
     """One matrix as a heat map.
@@ -180,7 +180,7 @@ def heatmap(
         values: (rows, columns) numbers; a tensor or an array.
         rows, columns: labels, one a row and one a column; none, or all.
         limits: values of the two ends of the colour scale; by default the smallest and largest value.
-        numbers: write each value into its cell.
+        numbers: how each value is written into its cell, for example "{:.2f}"; empty for not at all.
     """
     import numpy as np
 
@@ -194,7 +194,7 @@ def heatmap(
             for j in range(width):
                 light = mesh.cmap((matrix[i, j] - low) / ((high - low) or 1.0))
                 bright = 0.299 * light[0] + 0.587 * light[1] + 0.114 * light[2]
-                axes.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center", fontsize=9, color="white" if bright < 0.55 else INK)  # fmt: skip
+                axes.text(j, i, numbers.format(matrix[i, j]), ha="center", va="center", fontsize=9, color="white" if bright < 0.55 else INK)  # fmt: skip
     axes.set(title=printable(title), ylabel=row_title, xlabel=column_title)
     figure.colorbar(mesh, ax=axes, shrink=0.9)
     return picture(figure, alt)

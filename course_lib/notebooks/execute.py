@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -70,17 +71,30 @@ def execute(notebook: Any, folder: Path, timeout: int = 300, threads: int | None
         here = KernelSpecManager(kernel_dirs=[str(Path(sys.prefix) / "share" / "jupyter" / "kernels")])
         manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=here)
         client = nbclient.NotebookClient(
-            notebook, km=manager, timeout=timeout, resources={"metadata": {"path": str(folder)}}, record_timing=False
+            notebook,
+            km=manager,
+            timeout=timeout,
+            resources={"metadata": {"path": str(folder)}},
+            record_timing=False,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # no word that loopback is not encrypted
         )
         start, error = time.perf_counter(), None
         with _memory_of_kernel(manager) as peak:
             try:
                 client.execute(env={**os.environ, **environment})
             except nbclient.exceptions.CellExecutionError as failed:
-                error = f"{failed.ename}: {failed.evalue}"
+                error = f"{_failing_line(notebook)}: {failed.ename}: {failed.evalue}"
             except (nbclient.exceptions.CellTimeoutError, nbclient.exceptions.DeadKernelError) as failed:
                 error = str(failed).strip().splitlines()[0]
         return Run(notebook, error, time.perf_counter() - start, peak[0])
+
+
+def _failing_line(notebook: Any) -> str:
+    """The cell that failed, and its line where the traceback shows one."""
+    cell = next(c for c in reversed(notebook.cells) if any(o.output_type == "error" for o in c.get("outputs", [])))
+    trace = "\n".join(next(o for o in cell.outputs if o.output_type == "error").traceback)
+    arrow = re.search(r"-+> *\d+ +(.*)", re.sub(r"\x1b\[[0-9;]*m", "", trace))
+    return f"cell {cell.id}" + (f", at `{arrow[1].strip()}`" if arrow else "")
 
 
 def offline_environment(scratch: Path) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Measurements that the course quotes: speed, memory, accuracy. `python -m benchmarks` runs them all."""
