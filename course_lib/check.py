@@ -173,12 +173,28 @@ def check_packages(project: Path | None) -> list[Finding]:
         findings.append(
             Finding("packages", "wrong", f"no list of dependencies: {DISTRIBUTION} is not installed", advice)
         )
+    missing = [name for name in requirements or {} if _installed_version(name) is None]
+    if len(missing) > 2:  # one line for all of them, with one command
+        found = f"{len(missing)} of {len(requirements)} are not installed: {', '.join(missing)}"
+        findings.append(Finding("packages", "wrong", found, _install_advice(project)))
     for name, oldest in (requirements or {}).items():
+        if name in missing and len(missing) > 2:
+            continue
         finding = check_version(name, oldest, tested.get(_canonical(name)), _installed_version(name))
         if name == "netron" and finding.state != "wrong":
             finding = check_netron(finding.found)
         findings.append(finding)
     return findings
+
+
+def _install_advice(project: Path | None) -> str:
+    if project is None:
+        return f"python -m pip install --upgrade {DISTRIBUTION}"
+    own = project / ".venv"
+    if own.is_dir() and own.resolve() != Path(sys.prefix).resolve():
+        python = own / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        return f"The course's own Python may have them: {python} -m course_lib check"
+    return "`make lab` installs everything; or, in the course's folder: python -m pip install -c constraints.txt -e ."
 
 
 def _requirements(project: Path | None) -> dict[str, str | None] | None:
@@ -212,9 +228,9 @@ def check_version(name: str, oldest: str | None, tested: str | None, found: str 
     wanted = f"{name}=={tested}" if tested else f"{name}>={oldest}" if oldest else name
     install = f'python -m pip install "{wanted}"'
     if found is None:
-        return Finding(name, "wrong", "not installed", f"{install} (or `make lab`, which installs everything).")
+        return Finding(name, "wrong", "not installed", install)
     if oldest is not None and _release(found) < _release(oldest):
-        return Finding(name, "wrong", f"{found}, and the course needs {oldest} or newer", f"{install}")
+        return Finding(name, "wrong", f"{found}, and the course needs {oldest} or newer", install)
     if tested is not None and _release(found) != _release(tested):
         age = "newer" if _release(found) > _release(tested) else "older"
         advice = f"Untested, and probably fine; for the tested version: {install}"
@@ -277,6 +293,8 @@ def check_torch() -> list[Finding]:
             torch = importlib.import_module("torch")
             gpu = _gpu(torch)
     except Exception as error:  # what a broken installation raises depends on the system
+        if _installed_version("torch") is None:
+            return []  # the line of the package says so already
         return [
             Finding(
                 "torch import",
@@ -297,8 +315,8 @@ def check_torch() -> list[Finding]:
 
 def torch_advice(error: Exception, system: str) -> str:
     """Return what to do when torch is installed and its import fails; `system` is sys.platform."""
-    if isinstance(error, ModuleNotFoundError):
-        return "Install the course's packages: `make lab`, or python -m pip install -c constraints.txt -e ."
+    if isinstance(error, ModuleNotFoundError) and error.name not in (None, "torch"):
+        return f"python -m pip install {error.name.split('.')[0]}"
     if system == "win32" and (isinstance(error, OSError) or "DLL load failed" in str(error)):
         return (
             "Install the Microsoft Visual C++ Redistributable (https://aka.ms/vs/17/release/vc_redist.x64.exe), then "
@@ -362,11 +380,11 @@ def check_course_model() -> Finding:
 
 
 def _split_advice(error: CourseError) -> tuple[str, str]:
-    """Split "what is wrong; what to do" at its last semicolon or colon."""
+    """Split "what is wrong; what to do" at its last semicolon."""
     said, separator, advice = str(error).rpartition("; ")
-    if not separator:
-        said, separator, advice = str(error).rpartition(": ")
-    return (said, advice[:1].upper() + advice[1:]) if separator else (str(error), "")
+    if separator:
+        return said, advice[:1].upper() + advice[1:]
+    return str(error), "Do what it says, or unset COURSE_MODEL for the embedded model."
 
 
 def check_hub_settings(environment: Mapping[str, str]) -> Finding:

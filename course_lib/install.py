@@ -39,7 +39,7 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 # Gigabytes, measured on Linux with Python 3.11 in November 2026: what the installed environment takes, and what pip
 # downloads into the folder for temporary files on the way (its cache keeps as much again).
-INSTALLED_GB = {"cuda": 6.0, "cpu": 2.0}
+INSTALLED_GB = {"cuda": 6.3, "cpu": 2.3}
 DOWNLOAD_GB = {"cuda": 3.0, "cpu": 0.5}
 
 STAMP = "course-install.json"
@@ -74,21 +74,35 @@ class Wanted(NamedTuple):
 # ------------------------------------------------------------------------------------------ what is there, what is wanted
 
 
+def tables(root: Path) -> Iterator[Tuple[str, str]]:
+    """The lines of pyproject.toml, each with the name of the table that it stands in.
+
+    Enough of TOML for our own file; Python has a reader of its own only from 3.11 on.
+    """
+    table = ""
+    for line in (root / "pyproject.toml").read_text(encoding="utf-8").splitlines():
+        heading = re.match(r"\[+\s*([^\]]+?)\s*\]", line)  # at the start of the line: an indented [ begins a list
+        table = heading.group(1) if heading else table
+        yield table, line
+
+
 def fingerprint(root: Path) -> str:
     """Hash of what decides the installation: constraints.txt and the parts of pyproject.toml that pip reads.
 
     Settings of other tools (a new rule for the linter) are left out: they are no reason to install again.
     """
-    kept = []
-    section = ""
-    for line in (root / "pyproject.toml").read_text(encoding="utf-8").splitlines():
-        heading = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
-        if heading and not line.startswith((" ", "\t")):  # an indented [ begins a list, not a table
-            section = heading.group(1)
-        if section.split(".")[0] in ("project", "build-system") or section.startswith("tool.setuptools"):
-            kept.append(line)
+    wanted = ("project", "build-system")
+    kept = [
+        line for table, line in tables(root) if table.split(".")[0] in wanted or table.startswith("tool.setuptools")
+    ]
     kept.extend((root / "constraints.txt").read_text(encoding="utf-8").splitlines())
     return hashlib.sha256("\n".join(kept).encode("utf-8")).hexdigest()
+
+
+def known_extras(root: Path) -> List[str]:
+    """Names of the extras that pyproject.toml declares."""
+    lines = [line for table, line in tables(root) if table == "project.optional-dependencies"]
+    return [found.group(1) for found in (re.match(r"([A-Za-z0-9_.-]+)\s*=", line) for line in lines) if found]
 
 
 def environment_python(venv: Path) -> Path:
@@ -254,7 +268,7 @@ def explain(output: str, folder: str, log: str) -> Tuple[str, bool]:
         ), False
     if NO_NETWORK.search(output) and (package is None or "from versions: none" in output):
         return (
-            "The package server could not be reached: the first installation needs the internet (behind a proxy, set "
+            "The package server could not be reached: installing needs the internet (behind a proxy, set "
             "HTTPS_PROXY), so connect, " + AGAIN + "; what was downloaded is kept" + tail
         ), True
     if package and package.group(1).lower() == "torch":
@@ -288,10 +302,11 @@ def check_space(root: Path, torch: str) -> None:
     for folder, need in needs.items():
         free = shutil.disk_usage(folder).free / 1e9
         if free < need:
-            smaller = " or take PyTorch's smaller CPU build with TORCH=cpu," if build == "cuda" else ""
+            smaller = " or take PyTorch's smaller CPU build with TORCH=cpu," if build == "cuda" and free > 3 else ""
             elsewhere = " or set TMPDIR to a folder on a bigger disk," if folder == temporary else ""
             raise InstallError(
-                f"The installation needs about {need:.1f} GB in {folder}, and {free:.1f} GB are free there: make room,{smaller}{elsewhere} {AGAIN}."
+                f"The installation needs about {need:.1f} GB in {folder}, and {free:.1f} GB are free there: "
+                f"make room,{smaller}{elsewhere} {AGAIN}."
             )
 
 
@@ -377,8 +392,12 @@ def pip_environment() -> Dict[str, str]:
     return dict(os.environ, PIP_USER="0", PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
 
 
-def run_logged(command: Sequence[str], cwd: Path, log: Path, progress: Progress) -> Tuple[int, str]:
-    """Run a command in `cwd`, append its output to `log`, show it shortened. Returns its exit code and output."""
+def run_logged(command: Sequence[str], cwd: Path, log: Path, progress: Progress, lock: int) -> Tuple[int, str]:
+    """Run a command in `cwd`, append its output to `log`, show it shortened. Returns its exit code and output.
+
+    It inherits the file descriptor `lock`, so that it holds the lock for as long as it lives: killed outright, we could
+    not end it, and the next installation must wait for it.
+    """
     lines = queue.Queue()  # type: queue.Queue[Optional[str]]
     with log.open("a", encoding="utf-8") as file:
         file.write("$ " + " ".join(command) + "\n")
@@ -389,6 +408,7 @@ def run_logged(command: Sequence[str], cwd: Path, log: Path, progress: Progress)
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            pass_fds=() if os.name == "nt" else (lock,),
         )
 
         def read() -> None:
@@ -426,8 +446,11 @@ def run_logged(command: Sequence[str], cwd: Path, log: Path, progress: Progress)
 
 
 @contextlib.contextmanager
-def only_one(root: Path) -> Iterator[None]:
-    """Hold the lock under which `.venv` may be changed; wait for another installation that holds it."""
+def only_one(root: Path) -> Iterator[int]:
+    """Hold the lock under which `.venv` may be changed; wait for another installation that holds it.
+
+    Gives the file descriptor of the lock. Closing it, or the end of the process however it comes, gives the lock back.
+    """
     folder = root / ".course"
     folder.mkdir(exist_ok=True)
     with (folder / "install.lock").open("a+") as file:
@@ -437,7 +460,7 @@ def only_one(root: Path) -> Iterator[None]:
                 print("Another installation is at work in this folder; waiting for it.", flush=True)
                 said = True
             time.sleep(0.5)
-        yield  # closing the file, or the end of the process however it comes, gives the lock back
+        yield file.fileno()
 
 
 def _lock(file: TextIO) -> bool:
@@ -518,7 +541,7 @@ def installed_torch(venv: Path) -> str:
     return "cpu" if any("+cpu" in path.name for pattern in patterns for path in venv.glob(pattern)) else ""
 
 
-def run_pip(root: Path, venv: Path, wanted: Wanted, index: str) -> None:
+def run_pip(root: Path, venv: Path, wanted: Wanted, index: str, lock: int) -> None:
     """Install; raise PipFailed with a sentence where that fails."""
     progress = Progress(sys.stdout)
     commands = pip_commands(
@@ -526,7 +549,7 @@ def run_pip(root: Path, venv: Path, wanted: Wanted, index: str) -> None:
     )
     everything = ""
     for command in commands:
-        code, output = run_logged(command, root, venv / LOG, progress)
+        code, output = run_logged(command, root, venv / LOG, progress, lock)
         everything += output
         if code:
             sentence, offline = explain(output, str(root), str(Path(".venv") / LOG))
@@ -555,31 +578,38 @@ def install(root: Path, extras: Iterable[str] = (), torch: str = "", index: str 
     for name in ("pyproject.toml", "constraints.txt"):
         if not (root / name).is_file():
             raise InstallError(f"{name} is missing in {root}: bring it back with git, {AGAIN}.")
+    known = known_extras(root)
+    for name in extras:
+        if name not in known:
+            raise InstallError(
+                "There is no extra {} in pyproject.toml: it has {}.".format(name, ", ".join(known) or "none")
+            )
     torch = torch if platform.system() == "Linux" else ""
     wanted = Wanted(str(root), fingerprint(root), tuple(sorted(set(extras))), torch)
     if decide(venv, wanted)[0] == "ready":
         return 0
-    with only_one(root):
+    with only_one(root) as lock:
         action, why = decide(venv, wanted)  # once more: another installation may just have done it
         if action == "ready":
             return 0
         before = read_stamp(venv) if action == "update" else None
         had = before.get("extras", []) if before else (read_stamp(venv) or {}).get("extras", [])
         wanted = wanted._replace(
-            extras=tuple(sorted(set(wanted.extras) | set(had))), torch=torch or (before or {}).get("torch", "")
+            extras=tuple(sorted(set(wanted.extras) | (set(had) & set(known)))),
+            torch=torch or (before or {}).get("torch", ""),
         )
         python = choose_python(this_python()) if action in ("create", "rebuild") else ""
-        announce(action, why, wanted.torch)
-        began = time.monotonic()
         if action == "create":
             check_space(root, wanted.torch)
+        announce(action, why, wanted.torch)
+        began = time.monotonic()
         if action in ("create", "rebuild"):
             make_environment(python, root, venv)
         if action == "rebuild":
             check_space(root, wanted.torch)  # only now, when the old one has made room
         (venv / MARKER).touch()
         try:
-            run_pip(root, venv, wanted, index)
+            run_pip(root, venv, wanted, index, lock)
         except PipFailed as error:
             if not before or error.touched:
                 raise  # the marker stays: the next start begins anew

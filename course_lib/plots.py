@@ -186,7 +186,9 @@ def heatmap(
 
     matrix = np.asarray(values, dtype=float)
     height, width = matrix.shape
-    figure, axes = new_figure(min(8.0, 2.2 + 0.36 * width), min(7.0, 1.3 + 0.32 * height))
+    cell = 0.5 if numbers else 0.36
+    names = 0.1 * max((len(printable(r)) for r in rows), default=0)
+    figure, axes = new_figure(min(8.2, 1.2 + names + cell * width), min(7.0, 1.5 + 0.34 * height))
     mesh = _draw_matrix(axes, matrix, rows, columns, limits, colours)
     if numbers:
         low, high = mesh.get_clim()
@@ -195,7 +197,8 @@ def heatmap(
                 light = mesh.cmap((matrix[i, j] - low) / ((high - low) or 1.0))
                 bright = 0.299 * light[0] + 0.587 * light[1] + 0.114 * light[2]
                 axes.text(j, i, numbers.format(matrix[i, j]), ha="center", va="center", fontsize=9, color="white" if bright < 0.55 else INK)  # fmt: skip
-    axes.set(title=printable(title), ylabel=row_title, xlabel=column_title)
+    axes.set(ylabel=row_title, xlabel=column_title)
+    figure.suptitle(printable(title), fontsize=12)  # over the whole figure: the matrix may be narrower than its title
     figure.colorbar(mesh, ax=axes, shrink=0.9)
     return picture(figure, alt)
 
@@ -280,7 +283,8 @@ def bars(values: dict[str, float], alt: str, title: str = "", x_title: str = "",
     axes.bar_label(drawn, [form.format(v) for v in values.values()], padding=4)
     axes.invert_yaxis()
     axes.margins(x=0.18)
-    axes.set(title=printable(title), xlabel=x_title)
+    axes.set(title=printable(title), xlabel=x_title, xticks=[])  # each bar has its number
+    axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return picture(figure, alt)
 
@@ -368,9 +372,37 @@ def diagram(
 
 
 def _edge_points(a: Box, b: Box) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Where an arrow leaves box a and meets box b: sides when they stand in one row, else bottom and top."""
-    if abs(a.y - b.y) < 0.5:
+    """Where an arrow leaves box a and meets box b: at the sides when they stand side by side, else bottom and top."""
+    if abs(a.x - b.x) > (a.width + b.width) / 2 - 0.12:
         sign = 1 if b.x > a.x else -1
         return (a.x + sign * (a.width / 2 - 0.06), a.y), (b.x - sign * (b.width / 2 - 0.06), b.y)
     sign = 1 if b.y > a.y else -1
     return (a.x, a.y + sign * 0.31), (b.x, b.y - sign * 0.31)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and columns; the last value of a cell shows it."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def _repr_html_(self) -> str:
+        def cells(tag: str, values: Sequence[Any]) -> str:
+            return "".join(f'<{tag} style="text-align:{_side(v)}">{html.escape(_written(v))}</{tag}>' for v in values)
+
+        body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
+        return f"<table><thead><tr>{cells('th', self.header)}</tr></thead><tbody>{body}</tbody></table>"
+
+    def __repr__(self) -> str:
+        grid = [[_written(v) for v in row] for row in (self.header, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+        return "\n".join("  ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)).rstrip() for row in grid)
+
+
+def _written(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _side(value: Any) -> str:
+    return "right" if isinstance(value, (int, float)) else "left"

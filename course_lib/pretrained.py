@@ -348,6 +348,16 @@ def _hub_error(errors: Any, name: str, error: Exception) -> ModelFilesError:
 
 
 def _check_folder(folder: Path, name: str, origin: str) -> ModelFiles:
+    try:
+        return _check_files(folder, name, origin)
+    except PermissionError as error:
+        raise ModelFilesError(
+            f"'{error.filename or folder}' cannot be read ({error.strerror}): change its permissions, or copy the "
+            "model to a folder of your own."
+        ) from error
+
+
+def _check_files(folder: Path, name: str, origin: str) -> ModelFiles:
     if not folder.is_dir():
         raise MissingFileError(f"There is no folder '{folder}'.")
     model_type = _read_kind(folder, name)
@@ -510,10 +520,10 @@ def _find_weights(folder: Path) -> tuple[Path, tuple[Path, ...]]:
 
 def _read_shards(index: Path) -> tuple[Path, ...]:
     weight_map = _read_json(index).get("weight_map")
-    names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
     if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
         raise ModelFilesError(f"The file '{index}' has no weight_map from tensor names to files beside it.")
-    shards = tuple(index.parent / n for n in sorted(names))
+    shards = tuple(index.parent / n for n in sorted(set(names)))
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
         raise MissingFileError(

@@ -54,9 +54,12 @@ def _build_one(source: Path, kind: Kind, threads: int) -> list[str]:
 
     path = target(source, kind)
     name = f"{path.parent.name}/{path.name}"
-    run = execute(notebook(source, kind), NOTEBOOKS, threads=threads)
+    made = notebook(source, kind)
+    metadata = dict(made.metadata)
+    run = execute(made, NOTEBOOKS, threads=threads)
     if run.error is not None:
         return [f"{name}: {run.error}"]
+    run.notebook.metadata = metadata  # the kernel added its own version
     tidy(run.notebook)
     nbformat.validate(run.notebook)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)]+)\)")
+PICTURE = "picture"  # the tag of a cell that draws a diagram and teaches nothing by its code: JupyterLab folds it
 YOUR_TURN = "# your turn: replace the three dots"
 
 
@@ -91,6 +92,8 @@ def _set_metadata(made: Any) -> None:
     made.nbformat, made.nbformat_minor = 4, 5
     for cell in made.cells:
         cell.metadata = {key: value for key, value in sorted(cell.metadata.items()) if key in ("tags", "items")}
+        if PICTURE in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}
 
 
 def _check_unique_ids(made: Any, source: Path) -> None:

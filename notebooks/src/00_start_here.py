@@ -1,21 +1,23 @@
 # %% [markdown]
 # # Start here
 #
-# **You will be able to:** get an answer out of a real BERT, find your way through the course, check an exercise,
-# switch to another model, and read an error message without fear.
+# **You will be able to:** get an answer out of a real BERT, find your way through the course,
+# check an exercise, switch to another model, and read an error message without fear.
 #
-# **You need:** Python with a little PyTorch: you have written a training loop once. Nothing about BERT.
+# **You need:** Python with a little PyTorch: you have written a training loop once. Nothing
+# about BERT.
 #
 # **Time:** 25 minutes.
 #
-# In JupyterLab, press **Shift+Enter** to run a cell and go to the next one. *Run → Run All Cells* runs everything.
-# No cell of this course needs the internet.
+# In JupyterLab, press **Shift+Enter** to run a cell and go to the next one. *Run → Run All
+# Cells* runs everything. No cell of this course needs the internet.
 
 # %% [markdown]
 # ## A first answer
 #
-# BERT turns a text into vectors: lists of numbers. Texts that mean much the same get vectors that point in much the
-# same direction. Nobody told it our six sentences; it learned from other texts what words mean.
+# BERT turns a text into vectors: lists of numbers. Texts that mean much the same get vectors
+# that point in much the same direction. Nobody told it our six sentences; it learned from other
+# texts what words mean.
 
 # %%
 import torch
@@ -36,13 +38,15 @@ texts = [
 batch = tokenizer(texts, padding=True, return_tensors="pt")
 with torch.no_grad():
     hidden = model(**batch).last_hidden_state
-vectors = torch.nn.functional.normalize(pooling.masked_mean(hidden, batch["attention_mask"]), dim=-1)
+vectors = torch.nn.functional.normalize(
+    pooling.masked_mean(hidden, batch["attention_mask"]), dim=-1
+)
 similarity = vectors @ vectors.T
 similarity.shape
 
 # %% [markdown]
-# **Predict before you run the next cell.** Which pairs of sentences will be most alike? No pair shares a word that
-# matters.
+# **Predict before you run the next cell.** Which pairs of sentences will be most alike? No pair
+# shares a word that matters.
 
 # %%
 plots.heatmap(
@@ -51,17 +55,19 @@ plots.heatmap(
     columns=[f"{number}" for number in range(1, 7)],
     numbers="{:.2f}",
     title="How alike are two sentences? (cosine similarity)",
-    alt="Heat map of six sentences against each other. Each sentence is most alike to its partner with the same "
-    "meaning: the two about a password, the two about soup, the two about a departure.",
+    alt="Heat map of six sentences against each other. Each sentence is most alike to its "
+    "partner with the same meaning: the two about a password, the two about soup, the two "
+    "about a departure.",
 )
 
 # %% [markdown]
-# Each sentence is most alike to its partner with the same meaning. The next cell makes sure that this sentence is
-# true. You will meet such cells everywhere: **what the text claims, an `assert` checks.** If a claim were wrong on
-# your machine, the cell would stop with an error.
+# Each sentence is most alike to its partner with the same meaning. The next cell makes sure
+# that this sentence is true. You will meet such cells everywhere: **what the text claims, an
+# `assert` checks.** If a claim were wrong on your machine, the cell would stop with an error.
 #
-# The numbers in the text are those of the model that comes with the course, the *embedded* model. You may choose
-# another one (see below); then the text's numbers are not yours, and the checks on them are skipped.
+# The numbers in the text are those of the model that comes with the course, the *embedded*
+# model. You may choose another one (see below); then the text's numbers are not yours, and the
+# checks on them are skipped.
 
 # %%
 EMBEDDED = pretrained.find_model().origin == "embedded"
@@ -74,18 +80,19 @@ partner
 # %% [markdown] items="003-02"
 # ## What BERT is
 #
-# A **Transformer** (Vaswani et al. 2017) translates with two halves: an *encoder* that reads and a *decoder* that
-# writes. **BERT** (Devlin et al. 2019) is the encoder alone, trained in two steps:
+# A **Transformer** (Vaswani et al. 2017) translates with two halves: an *encoder* that reads
+# and a *decoder* that writes. **BERT** (Devlin et al. 2019) is the encoder alone, trained in
+# two steps:
 #
 # 1. **Pretraining**: it reads a great many texts in which words are hidden, and learns to guess them. This takes days
 #    on many machines, and it is done once.
 # 2. **Fine-tuning**: a small new part, the *head*, is put on top, and both learn one task from a few thousand
 #    examples. This takes minutes, and everybody does it for their own task.
 #
-# It is the habit that image recognition had before: take a ready convolutional network, and train it a little further
-# for your own pictures.
+# It is the habit that image recognition had before: take a ready convolutional network, and
+# train it a little further for your own pictures.
 
-# %%
+# %% tags=["picture"]
 plots.diagram(
     boxes={
         "text": plots.Box(0, 0, "text\n“The soup needs salt.”", 5, 1.25),
@@ -95,9 +102,16 @@ plots.diagram(
         "pre": plots.Box(2.8, 1, "pretraining\nmany texts, done once", 2, 1.4),
         "fine": plots.Box(4.3, 1, "fine-tuning\nyour examples", 1, 1.2),
     },
-    arrows=[("text", "tokens"), ("tokens", "bert"), ("bert", "head"), ("pre", "bert"), ("fine", "head")],
-    alt="A text goes through the tokenizer, which gives ids; through BERT, which gives a vector for each token; and "
-    "through a head, which gives scores. Pretraining makes BERT, fine-tuning makes the head and adjusts BERT.",
+    arrows=[
+        ("text", "tokens"),
+        ("tokens", "bert"),
+        ("bert", "head"),
+        ("pre", "bert"),
+        ("fine", "head"),
+    ],
+    alt="A text goes through the tokenizer, which gives ids; through BERT, which gives a "
+    "vector for each token; and through a head, which gives scores. Pretraining makes "
+    "BERT, fine-tuning makes the head and adjusts BERT.",
 )
 
 # %% [markdown]
@@ -123,7 +137,11 @@ config = model.config
 if EMBEDDED:
     assert (B, T, H) == (6, 11, 384)
     assert (config.num_attention_heads, H // config.num_attention_heads) == (12, 32)
-    assert (config.intermediate_size, config.num_hidden_layers, config.vocab_size) == (1536, 6, 30522)
+    assert (config.intermediate_size, config.num_hidden_layers, config.vocab_size) == (
+        1536,
+        6,
+        30522,
+    )
 (B, T, H)
 
 # %% [markdown]
@@ -148,7 +166,7 @@ if EMBEDDED:
 #
 # Notebooks without a link are not written yet.
 
-# %%
+# %% tags=["picture"]
 plots.diagram(
     boxes={
         "01": plots.Box(0, 0, "01 outputs", 0),
@@ -164,19 +182,28 @@ plots.diagram(
         "11": plots.Box(2.6, 3, "11 going bigger", 4, 1.1),
     },
     arrows=[
-        ("01", "02"), ("02", "03"), ("01", "04"), ("04", "05"), ("05", "06"), ("04", "07"), ("07", "08"), ("08", "09"),
-        ("08", "10"), ("09", "11"),
+        ("01", "02"),
+        ("02", "03"),
+        ("01", "04"),
+        ("04", "05"),
+        ("05", "06"),
+        ("04", "07"),
+        ("07", "08"),
+        ("08", "09"),
+        ("08", "10"),
+        ("09", "11"),
     ],
-    alt="The notebooks as boxes. First row: outputs, heads, shapes. Second row: BERT from scratch, pretraining tasks, "
-    "pretraining. Third row: fine-tuning, then tokens, spans and choices, then the classifier zoo. Last row: model "
-    "graphs and going bigger. Arrows lead from each to the ones that build on it.",
-)  # fmt: skip
+    alt="The notebooks as boxes. First row: outputs, heads, shapes. Second row: BERT from "
+    "scratch, pretraining tasks, pretraining. Third row: fine-tuning, then tokens, spans "
+    "and choices, then the classifier zoo. Last row: model graphs and going bigger. "
+    "Arrows lead from each to the ones that build on it.",
+)
 
 # %% [markdown]
 # ## Is everything here?
 #
-# The same check runs in a terminal: `python -m course_lib check`. A *warning* can wait; what is *wrong* comes with
-# what to do about it.
+# The same check runs in a terminal: `python -m course_lib check`. A *warning* can wait; what is
+# *wrong* comes with what to do about it.
 
 # %%
 from course_lib.check import checks
@@ -190,8 +217,9 @@ print(f"{sum(f.state == 'ok' for f in findings)} of {len(findings)} checks are o
 # %% [markdown] items="002-17 002-40"
 # ### Versions
 #
-# An old project's page asks for Python 3.7, PyTorch 1.1, `tensorboardX` and `sklearn`, and leaves the rest to chance:
-# today it does not install. This course pins every package in `constraints.txt` and is tested with exactly those.
+# An old project's page asks for Python 3.7, PyTorch 1.1, `tensorboardX` and `sklearn`, and
+# leaves the rest to chance: today it does not install. This course pins every package in
+# `constraints.txt` and is tested with exactly those.
 #
 # What do you have? In a terminal, `pip list` shows all of it. In Python:
 
@@ -199,23 +227,27 @@ print(f"{sum(f.state == 'ok' for f in findings)} of {len(findings)} checks are o
 import sys
 from importlib.metadata import version
 
-{"python": sys.version.split()[0], **{name: version(name) for name in ("torch", "transformers", "jupyterlab")}}
+{
+    "python": sys.version.split()[0],
+    **{name: version(name) for name in ("torch", "transformers", "jupyterlab")},
+}
 
 # %% [markdown] items="002-42"
-# **Slow or blocked downloads?** `pip install -i ADDRESS ...` takes packages from another index, a *mirror*.
-# `pip config set global.index-url ADDRESS` does it for good, and `make lab` then follows it.
+# **Slow or blocked downloads?** `pip install -i ADDRESS ...` takes packages from another index,
+# a *mirror*. `pip config set global.index-url ADDRESS` does it for good, and `make lab` then
+# follows it.
 #
-# **Windows:** if `import torch` fails with *"DLL load failed"* or a message that the *Microsoft Visual C++
-# Redistributable* is not installed, install that (x64) from Microsoft's site and start again. It is no fault of Python
-# or Anaconda.
+# **Windows:** if `import torch` fails with *"DLL load failed"* or a message that the *Microsoft
+# Visual C++ Redistributable* is not installed, install that (x64) from Microsoft's site and
+# start again. It is no fault of Python or Anaconda.
 
 # %% [markdown]
 # ## How exercises work
 #
-# An exercise has a task, an estimate of the time, a cell with **three dots** in the place of your answer, and a cell
-# that checks it. Two hints wait below, the second stronger than the first. All solutions are in the folder
-# `solutions`: [here are those of this notebook](solutions/00_start_here.ipynb). Looking is allowed; trying first
-# teaches more.
+# An exercise has a task, an estimate of the time, a cell with **three dots** in the place of
+# your answer, and a cell that checks it. Two hints wait below, the second stronger than the
+# first. All solutions are in the folder `solutions`: [here are those of this
+# notebook](solutions/00_start_here.ipynb). Looking is allowed; trying first teaches more.
 #
 # Nothing depends on your answers: *Run All* works with every exercise left open.
 
@@ -238,13 +270,15 @@ check.read_a_shape(texts_in_it)
 # <details><summary>Hint 1</summary>Look at the table of letters: which one counts texts?</details>
 # <details><summary>Hint 2</summary>The shape is (B, T, H), and B is the batch.</details>
 #
-# A check that was not tried says so and does no harm. One that fails says what is wrong, on which input, and often
-# which mistake it was. Try it: answer 7, and run both cells.
+# A check that was not tried says so and does no harm. One that fails says what is wrong, on
+# which input, and often which mistake it was. Try it: answer 7, and run both cells.
 
 # %% [markdown]
 # ## Reading an error
 #
-# Errors are part of the work, and in this course part of the subject. This cell fails on purpose.
+# Errors are part of the work, and in this course part of the subject. This cell fails on
+# purpose.
+
 
 # %% tags=["raises-exception"]
 def score(features, weights):
@@ -264,14 +298,14 @@ score(features, weights)
 #    The lowest one is where it broke, the one above is who called it.
 # 3. **Everything else** is inside libraries. It is seldom where the mistake is.
 #
-# When you run such a cell yourself, library frames may stand in between; in the saved notebooks we leave them out.
-# Notebook 03 will be about nothing else.
+# When you run such a cell yourself, library frames may stand in between; in the saved notebooks
+# we leave them out. Notebook 03 will be about nothing else.
 
 # %% [markdown]
 # ### Exercise 2 · Read an error message (2 minutes)
 #
-# The four texts have two features each, so `features` is (4, 2). There are three classes, and the result should be
-# (4, 3). Which shape must `weights` have?
+# The four texts have two features each, so `features` is (4, 2). There are three classes, and
+# the result should be (4, 3). Which shape must `weights` have?
 
 # %%
 # BEGIN SOLUTION weights_shape
@@ -288,8 +322,8 @@ check.read_an_error(weights_shape)
 # %% [markdown] items="002-30"
 # ## The model, and how to choose another
 #
-# The model that answered above came with the installation: **all-MiniLM-L6-v2**, a real BERT with 6 layers. A model is
-# a folder with a few files. The weights are by far the largest.
+# The model that answered above came with the installation: **all-MiniLM-L6-v2**, a real BERT
+# with 6 layers. A model is a folder with a few files. The weights are by far the largest.
 
 # %%
 files = pretrained.find_model()
@@ -305,24 +339,26 @@ for path in sorted(files.folder.iterdir()):
 # | `vocab.txt` | one token a line; the number of the line is its id |
 # | `tokenizer.json`, `tokenizer_config.json` | how text is cut into tokens |
 #
-# The weights are checked once against the published fingerprint (sha256), so that you know what you run.
+# The weights are checked once against the published fingerprint (sha256), so that you know what
+# you run.
 
 # %%
 assert not EMBEDDED or files.sha256.startswith("53aa5117")
 files.sha256
 
 # %% [markdown] items="002-34"
-# **Another model for every notebook:** set the variable `COURSE_MODEL` before you start, to a name on the Hugging Face
-# hub or to a folder.
+# **Another model for every notebook:** set the variable `COURSE_MODEL` before you start, to a
+# name on the Hugging Face hub or to a folder.
 #
 # ```
 # COURSE_MODEL=bert-base-chinese make lab         # downloads it once
 # COURSE_MODEL=/my/folder/bert_pretrain make lab  # no network needed
 # ```
 #
-# An old project asks you to download an archive and a vocabulary by hand, to unpack both, to put them into a folder
-# and to compare the file names. A name is enough now. If the hub is out of reach, `HF_ENDPOINT` names a mirror of it.
-# If there is no network at all, you get one sentence and no riddle:
+# An old project asks you to download an archive and a vocabulary by hand, to unpack both, to
+# put them into a folder and to compare the file names. A name is enough now. If the hub is out
+# of reach, `HF_ENDPOINT` names a mirror of it. If there is no network at all, you get one
+# sentence and no riddle:
 
 # %%
 from course_lib.errors import ModelFilesError
@@ -335,7 +371,8 @@ except ModelFilesError as error:
 # %% [markdown]
 # ## Your progress
 #
-# Checks write down what you have passed, in a small file on your own machine (`.course/progress.json`).
+# Checks write down what you have passed, in a small file on your own machine
+# (`.course/progress.json`).
 
 # %%
 from course_lib.exercises import progress
@@ -350,7 +387,7 @@ progress()
 # - Claims in the text are checked by `assert`; exercises are checked by `course_lib`.
 # - Errors are read from the bottom up: the message, then your own lines.
 #
-# **Read:** Vaswani et al., *Attention Is All You Need* (2017). Devlin et al., *BERT: Pre-training of Deep
-# Bidirectional Transformers for Language Understanding* (2019).
+# **Read:** Vaswani et al., *Attention Is All You Need* (2017). Devlin et al., *BERT:
+# Pre-training of Deep Bidirectional Transformers for Language Understanding* (2019).
 #
 # **Next:** [01_bert_outputs](01_bert_outputs.ipynb): what goes in, what comes out.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # What goes into BERT, and what comes out
 #
-# **You will be able to:** prepare text for BERT and say what each of the three input tensors means; name every output
-# and its shape; rebuild `pooler_output` by hand; draw attention; choose an output for a task and a checkpoint for a
-# language.
+# **You will be able to:** prepare text for BERT and say what each of the three input tensors
+# means; name every output and its shape; rebuild `pooler_output` by hand; draw attention;
+# choose an output for a task and a checkpoint for a language.
 #
 # **You need:** [00_start_here](00_start_here.ipynb) and a little PyTorch.
 #
@@ -24,7 +24,7 @@ EMBEDDED = pretrained.find_model().origin == "embedded"
 H, L = model.config.hidden_size, model.config.num_hidden_layers
 N = model.config.num_attention_heads
 
-# %%
+# %% tags=["picture"]
 plots.diagram(
     boxes={
         "text": plots.Box(0, 1, "text", 5),
@@ -38,19 +38,26 @@ plots.diagram(
         "att": plots.Box(3.85, 2.4, "attentions\nL of (B, N, T, T)", 1, 1.3),
     },
     arrows=[
-        ("text", "types", "tokenizer"), ("ids", "bert"), ("types", "bert"), ("mask", "bert"),
-        ("bert", "last"), ("bert", "pool"), ("bert", "states"), ("bert", "att"),
+        ("text", "types", "tokenizer"),
+        ("ids", "bert"),
+        ("types", "bert"),
+        ("mask", "bert"),
+        ("bert", "last"),
+        ("bert", "pool"),
+        ("bert", "states"),
+        ("bert", "att"),
     ],
-    alt="The tokenizer makes three tensors of shape (B, T) from a text: input_ids, token_type_ids and attention_mask. "
-    "BERT turns them into last_hidden_state (B, T, H), pooler_output (B, H) and, when asked, hidden_states, L + 1 "
-    "tensors (B, T, H), and attentions, L tensors (B, N, T, T).",
-)  # fmt: skip
+    alt="The tokenizer makes three tensors of shape (B, T) from a text: input_ids, "
+    "token_type_ids and attention_mask. BERT turns them into last_hidden_state (B, T, H), "
+    "pooler_output (B, H) and, when asked, hidden_states, L + 1 tensors (B, T, H), and "
+    "attentions, L tensors (B, N, T, T).",
+)
 
 # %% [markdown] items="002-33 001-25 004-67"
 # ## From text to ids
 #
-# BERT does not read letters. The **tokenizer** cuts a text into *tokens* from a fixed vocabulary, and gives the number
-# of each, its **id**. Call it like a function.
+# BERT does not read letters. The **tokenizer** cuts a text into *tokens* from a fixed
+# vocabulary, and gives the number of each, its **id**. Call it like a function.
 
 # %%
 encoded = tokenizer("BERT reads unbelievably long sentences.")
@@ -68,12 +75,21 @@ tokens
 #   `<CLS>` and `<SEP>` means the same two tokens.
 # - Capital letters are gone: this vocabulary is *uncased*.
 #
-# The ids of the special tokens belong to the vocabulary. Look them up; never write 101 into your code.
+# The ids of the special tokens belong to the vocabulary. Look them up; never write 101 into
+# your code.
 
 # %%
-special = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
+special = {
+    token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens
+}
 assert encoded["input_ids"][0] == tokenizer.cls_token_id == special["[CLS]"]
-assert not EMBEDDED or special == {"[UNK]": 100, "[SEP]": 102, "[PAD]": 0, "[CLS]": 101, "[MASK]": 103}
+assert not EMBEDDED or special == {
+    "[UNK]": 100,
+    "[SEP]": 102,
+    "[PAD]": 0,
+    "[CLS]": 101,
+    "[MASK]": 103,
+}
 special
 
 # %% [markdown]
@@ -85,7 +101,8 @@ special
 # | `[UNK]` | stands for whatever the vocabulary does not have |
 # | `[MASK]` | hides a word in pretraining |
 #
-# Where do ids come from? From `vocab.txt`: one token a line, and **the number of the line is the id**, counted from 0.
+# Where do ids come from? From `vocab.txt`: one token a line, and **the number of the line is
+# the id**, counted from 0.
 
 # %%
 files = pretrained.find_model()
@@ -96,20 +113,24 @@ assert all(lines[i] == token for i, token in zip(encoded["input_ids"], tokens, s
 # %% [markdown] items="002-68"
 # ### Cased or uncased
 #
-# An *uncased* model lower-cases in the tokenizer, before anything else. A *cased* model keeps capitals, and has both
-# *us* and *US* in its vocabulary. The model and the tokenizer must agree.
+# An *uncased* model lower-cases in the tokenizer, before anything else. A *cased* model keeps
+# capitals, and has both *us* and *US* in its vocabulary. The model and the tokenizer must
+# agree.
 #
-# **Predict:** our vocabulary was made from lower-cased text. What happens to *US* if we switch lower-casing off?
+# **Predict:** our vocabulary was made from lower-cased text. What happens to *US* if we switch
+# lower-casing off?
 
 # %%
 keeps_case = BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=False)
 for text in ("The US told us.", "the us told us."):
-    print(f"{text:18} uncased: {tokenizer.tokenize(text)}   case kept: {keeps_case.tokenize(text)}")
+    print(
+        f"{text:18} uncased: {tokenizer.tokenize(text)}   case kept: {keeps_case.tokenize(text)}"
+    )
 assert not EMBEDDED or keeps_case.tokenize("The US told us.")[:2] == ["[UNK]", "[UNK]"]
 
 # %% [markdown]
-# Words with capitals are unknown to this vocabulary. With the right tokenizer *US* and *us* become one token: what
-# uncased models lose.
+# Words with capitals are unknown to this vocabulary. With the right tokenizer *US* and *us*
+# become one token: what uncased models lose.
 
 # %% [markdown] items="002-106 002-111 002-107"
 # ### What became of `encode` and `encode_plus`
@@ -131,8 +152,8 @@ assert not hasattr(tokenizer, "encode_plus")
 tokenizer.encode(text)
 
 # %% [markdown]
-# The model wants a **batch**, even of one text: (B, T), never (T,). `return_tensors="pt"` gives PyTorch tensors of that
-# shape. By hand it takes a pair of brackets:
+# The model wants a **batch**, even of one text: (B, T), never (T,). `return_tensors="pt"` gives
+# PyTorch tensors of that shape. By hand it takes a pair of brackets:
 
 # %%
 by_hand = torch.tensor([tokenizer.encode(text)])
@@ -142,39 +163,45 @@ by_hand.shape
 # %% [markdown] items="002-92 002-60 002-90"
 # ## Two texts: `token_type_ids`
 #
-# For a pair of texts, `token_type_ids` says which token belongs to which: 0 for the first text, 1 for the second. The
-# configuration calls the number of types `type_vocab_size`: 2, because one of BERT's pretraining tasks shows it two
-# texts, A and B. All three inputs are whole numbers (`int64`) of shape (B, T).
+# For a pair of texts, `token_type_ids` says which token belongs to which: 0 for the first text,
+# 1 for the second. The configuration calls the number of types `type_vocab_size`: 2, because
+# one of BERT's pretraining tasks shows it two texts, A and B. All three inputs are whole
+# numbers (`int64`) of shape (B, T).
 
 # %%
 pair = tokenizer("Where does the river end?", "In the sea.", return_tensors="pt")
 pair_tokens = tokenizer.convert_ids_to_tokens(pair["input_ids"][0])
-assert all(value.dtype == torch.int64 and value.shape == pair["input_ids"].shape for value in pair.values())
+assert all(
+    value.dtype == torch.int64 and value.shape == pair["input_ids"].shape
+    for value in pair.values()
+)
 plots.heatmap(
     torch.stack([pair["token_type_ids"][0], pair["attention_mask"][0]]),
     rows=["token_type_ids", "attention_mask"],
     columns=pair_tokens,
     numbers="{:.0f}",
     limits=(0, 1),
-    alt="The tokens of a pair of texts with their token types: 0 from [CLS] to the first [SEP], 1 from there to the "
-    "second [SEP]. The attention mask is 1 everywhere.",
+    alt="The tokens of a pair of texts with their token types: 0 from [CLS] to the first "
+    "[SEP], 1 from there to the second [SEP]. The attention mask is 1 everywhere.",
 )
 
 # %% [markdown]
-# `[CLS]`, the first text and its `[SEP]` are type 0; the second text and its `[SEP]` are type 1. A pair has **three**
-# special tokens.
+# `[CLS]`, the first text and its `[SEP]` are type 0; the second text and its `[SEP]` are type
+# 1. A pair has **three** special tokens.
 
 # %%
 first_sep = pair_tokens.index("[SEP]")
-assert pair["token_type_ids"][0].tolist() == [0] * (first_sep + 1) + [1] * (len(pair_tokens) - first_sep - 1)
+assert pair["token_type_ids"][0].tolist() == [0] * (first_sep + 1) + [1] * (
+    len(pair_tokens) - first_sep - 1
+)
 assert model.config.type_vocab_size == 2 or not EMBEDDED
 
 # %% [markdown] items="001-08 001-09 001-10 001-11 001-12 002-91"
 # ## Several texts: padding and `attention_mask`
 #
-# A tensor is a rectangle, texts are not. With `padding=True` the shorter texts are filled with `[PAD]` up to the
-# longest one of the batch, and `attention_mask` is 1 for tokens and 0 for padding. These are the two sentences of a
-# forum question that we come back to.
+# A tensor is a rectangle, texts are not. With `padding=True` the shorter texts are filled with
+# `[PAD]` up to the longest one of the batch, and `attention_mask` is 1 for tokens and 0 for
+# padding. These are the two sentences of a forum question that we come back to.
 
 # %%
 sentences = ["This is a random sentence", "This is another random sentence with more words"]
@@ -190,15 +217,26 @@ assert batch["token_type_ids"].sum() == 0
 batch["token_type_ids"]
 
 # %% [markdown] items="002-93 002-94 002-110"
-# The forum's page prints other numbers for the same words, because it used *bert-base-cased*. **Another vocabulary,
-# other ids.** With `COURSE_MODEL` set to one of these names, the next cell compares with what the pages printed;
-# without it, the cell shows what they are.
+# The forum's page prints other numbers for the same words, because it used *bert-base-cased*.
+# **Another vocabulary, other ids.** With `COURSE_MODEL` set to one of these names, the next
+# cell compares with what the pages printed; without it, the cell shows what they are.
 
 # %%
 published = {
     "bert-base-cased": {
         "This is a random sentence": [101, 1188, 1110, 170, 7091, 5650, 102],
-        "This is another random sentence with more words": [101, 1188, 1110, 1330, 7091, 5650, 1114, 1167, 1734, 102],
+        "This is another random sentence with more words": [
+            101,
+            1188,
+            1110,
+            1330,
+            7091,
+            5650,
+            1114,
+            1167,
+            1734,
+            102,
+        ],
     },
     "bert-base-chinese": {
         "我在测试bert": [101, 2769, 1762, 3844, 6407, 8815, 8716, 102],
@@ -207,12 +245,16 @@ published = {
 }
 for text, ids in published.get(files.name, {}).items():
     assert tokenizer.encode(text) == ids
-published
+for name, examples in published.items():
+    for text, ids in examples.items():
+        print(name, text, *ids)
 
 # %% [markdown]
-# The mask matters. Leave it out, and the model takes every position for a token: `[PAD]` is attended like a word.
+# The mask matters. Leave it out, and the model takes every position for a token: `[PAD]` is
+# attended like a word.
 #
-# **Predict:** by how much does the `[CLS]` vector of the short sentence change without the mask?
+# **Predict:** by how much does the `[CLS]` vector of the short sentence change without the
+# mask?
 
 # %%
 with torch.no_grad():
@@ -223,22 +265,31 @@ with torch.no_grad():
 changed = (with_mask - without_mask).abs().max().item()
 assert torch.allclose(with_mask, alone, atol=1e-4)
 assert changed > 0.05
-print(f"largest change without the mask: {changed:.2f}   with the mask: {(with_mask - alone).abs().max():.0e}")
+print(
+    f"largest change without the mask: {changed:.2f}",
+    f"with the mask: {(with_mask - alone).abs().max():.0e}",
+    sep="\n",
+)
 
 # %% [markdown]
-# With the mask, the sentence gets the same vector in a batch as alone, up to rounding. Without it, other numbers, and no
-# error. One old page says the mask is a *FloatTensor*; whole numbers work as well, and 1 always means *keep*.
+# With the mask, the sentence gets the same vector in a batch as alone, up to rounding. Without
+# it, other numbers, and no error. One old page says the mask is a *FloatTensor*; whole numbers
+# work as well, and 1 always means *keep*.
 
 # %%
 with torch.no_grad():
-    as_float = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"].float()).last_hidden_state[0, 0]
+    as_float = model(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"].float()
+    ).last_hidden_state[0, 0]
 assert torch.allclose(as_float, with_mask, atol=1e-5)
 
 # %% [markdown]
 # ### Exercise 1 · Count the real tokens (5 minutes)
 #
-# Write `count_tokens(input_ids, attention_mask)`: for each text of the batch, how many tokens are neither padding nor
-# `[CLS]` nor `[SEP]`? The result has shape (B,). Take 101 and 102 as the ids of `[CLS]` and `[SEP]` here.
+# Write `count_tokens(input_ids, attention_mask)`: for each text of the batch, how many tokens
+# are neither padding nor `[CLS]` nor `[SEP]`? The result has shape (B,). Take 101 and 102 as
+# the ids of `[CLS]` and `[SEP]` here.
+
 
 # %%
 def count_tokens(input_ids, attention_mask):
@@ -259,23 +310,27 @@ check.count_tokens(count_tokens)
 # %% [markdown]
 # ## The configuration
 #
-# A few numbers define a BERT. They are in `config.json`, and in `model.config`. Here is each field, with its value.
+# A few numbers define a BERT. They are in `config.json`, and in `model.config`. Here is each
+# field, with its value.
 
 # %%
 from course_lib.config import FIELDS, RELEASED, count_parameters
 
-for field, meaning in FIELDS.items():
-    print(f"{field:<30}{getattr(model.config, field)!s:>8}   {meaning}")
+plots.Table(
+    ["field", "value", "meaning"],
+    [[field, str(getattr(model.config, field)), meaning] for field, meaning in FIELDS.items()],
+)
 
 # %% [markdown]
 # ### Where the parameters are
 #
-# The sizes say how many parameters the model has. In one layer,
+# The sizes say how many parameters the model has. One layer holds four linear layers of
+# attention (query, key, value, output), two of the feed-forward part, and two LayerNorms:
 #
 # $$4\,(H^2 + H) \;+\; (HF + F) + (FH + H) \;+\; 2 \cdot 2H$$
 #
-# : four linear layers of attention (query, key, value, output), two of the feed-forward part, and two LayerNorms. The
-# tables of the embeddings come on top. The library counts with this formula; PyTorch counts the real tensors.
+# The tables of the embeddings and the pooler come on top. The library counts with this formula;
+# PyTorch counts the real tensors. They agree.
 
 # %%
 parts = count_parameters(model.config)
@@ -288,12 +343,14 @@ print(f"{counted:,} parameters")
 plots.bars(
     parts,
     title="Where the parameters of the model are",
-    alt="Bar chart of parameters by part of the model. In the embedded model the word embeddings are the largest part, "
-    "11.7 of 22.7 million, then feed-forward with 7.1 and attention with 3.6 million.",
+    alt="Bar chart of parameters by part of the model. In the embedded model the word "
+    "embeddings are the largest part, 11.7 of 22.7 million, then feed-forward with 7.1 "
+    "and attention with 3.6 million.",
 )
 
 # %% [markdown]
-# In this small model, half of all parameters are the table of words. In larger models the layers win.
+# In this small model, half of all parameters are the table of words. In larger models the
+# layers win.
 
 # %%
 assert not EMBEDDED or 0.50 < parts["word embeddings"] / counted < 0.53
@@ -302,6 +359,7 @@ assert not EMBEDDED or 0.50 < parts["word embeddings"] / counted < 0.53
 # ### Exercise 2 · Count the parameters of one layer (5 minutes)
 #
 # Write the formula above as a function of H and F.
+
 
 # %%
 def layer_parameters(hidden_size, intermediate_size):
@@ -325,8 +383,9 @@ check.layer_parameters(layer_parameters)
 # %% [markdown] items="002-95 002-104 000-17 004-39"
 # ## The outputs, by name
 #
-# The model returns a `ModelOutput`: an ordered dictionary whose entries are attributes too. Which entries it has depends
-# on what you ask for. Ask in the call, or in the configuration; the result is the same.
+# The model returns a `ModelOutput`: an ordered dictionary whose entries are attributes too.
+# Which entries it has depends on what you ask for. Ask in the call, or in the configuration;
+# the result is the same.
 
 # %%
 with torch.no_grad():
@@ -343,8 +402,8 @@ assert list(same.keys()) == list(outputs.keys())
 assert torch.equal(same.hidden_states[-1], outputs.hidden_states[-1])
 
 # %% [markdown]
-# The class is `BaseModelOutputWithPoolingAndCrossAttentions`, and it knows six fields. A field that was not asked for is
-# `None`: it does not show among the keys, and it does not count.
+# The class is `BaseModelOutputWithPoolingAndCrossAttentions`, and it knows six fields. A field
+# that was not asked for is `None`: it does not show among the keys, and it does not count.
 
 # %%
 fields = list(outputs.__dataclass_fields__)
@@ -354,7 +413,8 @@ fields
 # %% [markdown] items="000-15"
 # ### Never by position
 #
-# A forum question writes `_, _, all_layers = self.bert(...)`. Years ago the model returned a tuple, and this worked.
+# A forum question writes `_, _, all_layers = self.bert(...)`. Years ago the model returned a
+# tuple, and this worked.
 #
 # **Predict:** what are the three values today?
 
@@ -363,9 +423,10 @@ first, second, third = outputs
 print(repr(first), repr(second), repr(third))
 
 # %% [markdown]
-# Three strings: looping over a dictionary gives its **keys**. The next line of that question, `torch.cat(all_layers)`,
-# then fails on a piece of text. A page that says "the output is a tuple of four parts" misleads in the same way. Indexing
-# and slicing do give tensors, but which one is number 2 depends on what was asked for.
+# Three strings: looping over a dictionary gives its **keys**. The next line of that question,
+# `torch.cat(all_layers)`, then fails on a piece of text. A page that says "the output is a
+# tuple of four parts" misleads in the same way. Indexing and slicing do give tensors, but which
+# one is number 2 depends on what was asked for.
 
 # %%
 assert (first, second, third) == ("last_hidden_state", "pooler_output", "hidden_states")
@@ -374,8 +435,8 @@ assert isinstance(outputs[:2], tuple) and torch.equal(outputs[:2][1], outputs.po
 assert torch.equal(outputs["pooler_output"], outputs.pooler_output)
 
 # %% [markdown]
-# **Use names.** `return_dict=False` still gives a plain tuple, in which a field that is None leaves no gap. (An older
-# property, `config.use_return_dict`, is deprecated.)
+# **Use names.** `return_dict=False` still gives a plain tuple, in which a field that is None
+# leaves no gap. (An older property, `config.use_return_dict`, is deprecated.)
 
 # %%
 with torch.no_grad():
@@ -385,8 +446,8 @@ assert type(as_tuple) is tuple and len(as_tuple) == 2
 # %% [markdown] items="002-96"
 # ## `last_hidden_state` (B, T, H)
 #
-# One vector of H numbers for each token of each text, padding included, after the last layer. It is what you use when
-# every token needs an answer, as for names of people and places.
+# One vector of H numbers for each token of each text, padding included, after the last layer.
+# It is what you use when every token needs an answer, as for names of people and places.
 
 # %%
 B, T = batch["input_ids"].shape
@@ -396,12 +457,13 @@ outputs.last_hidden_state.shape
 # %% [markdown] items="002-97 002-109"
 # ## `pooler_output` (B, H)
 #
-# One vector for each text. It comes from the first token alone, through a linear layer and tanh:
+# One vector for each text. It comes from the first token alone, through a linear layer and
+# tanh:
 #
 # $$\text{pooler\_output} = \tanh(W \, h_{\text{[CLS]}} + b)$$
 #
-# In BERT's pretraining the next-sentence task trained W and b. One page calls `output[1]` "the last hidden state of
-# [CLS]". It is not: two steps lie between. Check it by hand.
+# In BERT's pretraining the next-sentence task trained W and b. One page calls `output[1]` "the
+# last hidden state of [CLS]". It is not: two steps lie between. Check it by hand.
 
 # %%
 cls = outputs.last_hidden_state[:, 0]
@@ -412,14 +474,16 @@ assert not torch.allclose(cls, outputs.pooler_output, atol=0.1)
 print(f"largest difference to my own: {(by_hand - outputs.pooler_output).abs().max():.0e}")
 
 # %% [markdown]
-# **A warning about the embedded model.** It was tuned so that the *mean* of its token vectors is useful, and its pooler
-# was not used in that. So never judge `[CLS]` or the pooler by this model. Which pooling is better for a task is a
-# question for an experiment over several seeds; notebook 07 will make it.
+# **A warning about the embedded model.** It was tuned so that the *mean* of its token vectors
+# is useful, and its pooler was not used in that. So never judge `[CLS]` or the pooler by this
+# model. Which pooling is better for a task is a question for an experiment over several seeds;
+# notebook 07 will make it.
 
 # %% [markdown]
 # ### Exercise 3 · Rebuild `pooler_output` (5 minutes)
 #
 # Write it as a function of the last hidden state, the weight and the bias, for any batch.
+
 
 # %%
 def rebuild_pooler(last_hidden_state, weight, bias):
@@ -447,15 +511,18 @@ assert len(outputs.hidden_states) == L + 1
 len(outputs.hidden_states)
 
 # %% [markdown]
-# One more than layers: index 0 is what enters the first layer, the **embeddings**. Index L is what leaves the last one.
+# One more than layers: index 0 is what enters the first layer, the **embeddings**. Index L is
+# what leaves the last one.
 
 # %%
 with torch.no_grad():
-    embeddings = model.embeddings(input_ids=batch["input_ids"], token_type_ids=batch["token_type_ids"])
+    embeddings = model.embeddings(
+        input_ids=batch["input_ids"], token_type_ids=batch["token_type_ids"]
+    )
 assert torch.allclose(outputs.hidden_states[0], embeddings, atol=1e-6)
 assert torch.equal(outputs.hidden_states[-1], outputs.last_hidden_state)
 
-# %%
+# %% tags=["picture"]
 plots.diagram(
     boxes={
         "e": plots.Box(0, 0, "embeddings", 0),
@@ -468,15 +535,26 @@ plots.diagram(
         "h2": plots.Box(2.6, 1, "[2]", 1, 0.6),
         "hl": plots.Box(4.0, 1, "[L] = [-1] =\nlast_hidden_state", 1, 1.2),
     },
-    arrows=[("e", "1"), ("1", "2"), ("2", "d"), ("d", "l"), ("e", "h0"), ("1", "h1"), ("2", "h2"), ("l", "hl")],
-    alt="The embeddings and the layers 1 to L in a row. hidden_states[0] is the output of the embeddings, "
-    "hidden_states[1] of layer 1, and so on; hidden_states[L], also [-1], is last_hidden_state.",
+    arrows=[
+        ("e", "1"),
+        ("1", "2"),
+        ("2", "d"),
+        ("d", "l"),
+        ("e", "h0"),
+        ("1", "h1"),
+        ("2", "h2"),
+        ("l", "hl"),
+    ],
+    alt="The embeddings and the layers 1 to L in a row. hidden_states[0] is the output of the "
+    "embeddings, hidden_states[1] of layer 1, and so on; hidden_states[L], also [-1], is "
+    "last_hidden_state.",
 )
 
 # %% [markdown]
-# A model of the size of bert-base has 12 layers. The forum question counts "13 encoder layers, each (64, 768)". There are
-# 12; the thirteenth tensor is the embeddings. We build such a model on PyTorch's *meta* device, which has shapes and no
-# numbers, so that it costs neither memory nor time.
+# A model of the size of bert-base has 12 layers. The forum question counts "13 encoder layers,
+# each (64, 768)". There are 12; the thirteenth tensor is the embeddings. We build such a model
+# on PyTorch's *meta* device, which has shapes and no numbers, so that it costs neither memory
+# nor time.
 
 # %%
 with torch.device("meta"):
@@ -499,12 +577,15 @@ assert torch.equal(joined, pooling.concat_last(outputs.hidden_states))
 joined.shape
 
 # %% [markdown]
-# Negative indices count from the end: -1 is the last layer, -4 the fourth from the end. In a model of the size of
-# bert-base, with 12 texts of 200 tokens, the shape is (12, 200, 3072), because 4 × 768 = 3072.
+# Negative indices count from the end: -1 is the last layer, -4 the fourth from the end. In a
+# model of the size of bert-base, with 12 texts of 200 tokens, the shape is (12, 200, 3072),
+# because 4 × 768 = 3072.
 
 # %%
 with torch.device("meta"):
-    question = base(torch.zeros(12, 200, dtype=torch.long), output_hidden_states=True).hidden_states
+    question = base(
+        torch.zeros(12, 200, dtype=torch.long), output_hidden_states=True
+    ).hidden_states
     assert pooling.concat_last(question).shape == (12, 200, 3072)
 
 # %% [markdown] items="001-04"
@@ -515,28 +596,30 @@ fully_connected = torch.nn.Linear(4 * H, 5)
 fully_connected(joined).shape
 
 # %% [markdown]
-# No. `nn.Linear` works on the **last** dimension and leaves all others alone: this is one row of scores for each token.
-# For *one label a text* you need one vector a text. That is why the tokens are pooled, and it is the only reason.
+# No. `nn.Linear` works on the **last** dimension and leaves all others alone: this is one row
+# of scores for each token. For *one label a text* you need one vector a text. That is why the
+# tokens are pooled, and it is the only reason.
 
 # %%
 assert fully_connected(joined).shape == (B, T, 5)
 
 # %% [markdown] items="001-05"
-# The question's way to pool is `torch.mean((12,200,768*4), dim=1)`. It passes a tuple of three numbers. Call the method of
-# the tensor instead.
+# The question's way to pool is `torch.mean((12,200,768*4), dim=1)`. It passes a tuple of three
+# numbers. Call the method of the tensor instead.
 
 # %%
 try:
     torch.mean((12, 200, 768 * 4), dim=1)
 except TypeError as error:
-    print(type(error).__name__, "-", str(error).split(",")[0])
+    print(type(error).__name__, "-", str(error).splitlines()[0])
 assert joined.mean(dim=1).shape == (B, 4 * H)
 
 # %% [markdown] items="001-15 001-16 001-17"
 # ### The mean, with and without padding
 #
-# That mean has a fault that no error reveals: the vectors of `[PAD]` are in it. **Predict:** take one sentence and add
-# more and more padding. What happens to its mean?
+# That mean has a fault that no error reveals: the vectors of `[PAD]` are in it. **Predict:**
+# take one sentence and add more and more padding. What happens to its mean?
+
 
 # %%
 def plain_mean(hidden):
@@ -550,7 +633,9 @@ with torch.no_grad():
 
 paddings, plain_similarity, masked_similarity = [0, 5, 10, 20, 40], [], []
 for extra in paddings:
-    padded = tokenizer(short, padding="max_length", max_length=length + extra, return_tensors="pt")
+    padded = tokenizer(
+        short, padding="max_length", max_length=length + extra, return_tensors="pt"
+    )
     with torch.no_grad():
         hidden = model(**padded).last_hidden_state
     masked = pooling.masked_mean(hidden, padded["attention_mask"])
@@ -562,18 +647,22 @@ plots.lines(
     x=paddings,
     title="One sentence, more and more padding",
     x_title="tokens of padding",
-    y_title="cosine similarity to the vector without padding",
-    alt="Two curves over the number of padding tokens, 0 to 40. The masked mean stays at similarity 1; the plain mean "
-    "falls with every token of padding.",
+    y_title="similarity to unpadded",
+    alt="Two curves over the number of padding tokens, 0 to 40. The masked mean stays at "
+    "similarity 1; the plain mean falls with every token of padding.",
 )
 
 # %%
 assert min(masked_similarity) > 0.9999
-assert plain_similarity[-1] < 0.95 and plain_similarity == sorted(plain_similarity, reverse=True) or not EMBEDDED
+assert (
+    plain_similarity[-1] < 0.95 and plain_similarity == sorted(plain_similarity, reverse=True)
+) or not EMBEDDED
 
 # %% [markdown]
-# The same text gets another vector in another batch. A trained model may learn to live with that to some degree, as the
-# answer in the forum says. With the mask there is nothing to live with. The answer's function is this:
+# The same text gets another vector in another batch. A trained model may learn to live with
+# that to some degree, as the answer in the forum says. With the mask there is nothing to live
+# with. The answer's function is this:
+
 
 # %%
 def mean_pooling(model_output, attention_mask):
@@ -582,17 +671,20 @@ def mean_pooling(model_output, attention_mask):
 
 
 mine = mean_pooling(outputs.last_hidden_state, batch["attention_mask"])
-assert torch.allclose(mine, pooling.masked_mean(outputs.last_hidden_state, batch["attention_mask"]), atol=1e-6)
+assert torch.allclose(
+    mine, pooling.masked_mean(outputs.last_hidden_state, batch["attention_mask"]), atol=1e-6
+)
 mine.shape
 
 # %% [markdown]
-# The sum counts only the real tokens, and so does the divisor; `clamp` keeps an empty text from a division by zero. The
-# library's `pooling.masked_mean` gives the same numbers.
+# The sum counts only the real tokens, and so does the divisor; `clamp` keeps an empty text from
+# a division by zero. The library's `pooling.masked_mean` gives the same numbers.
 
 # %% [markdown]
 # ### Exercise 4 · Mean without padding (8 minutes)
 #
 # Write it yourself, from the mask (B, T) and the hidden states (B, T, H).
+
 
 # %%
 def masked_mean(hidden, mask):
@@ -614,14 +706,16 @@ check.masked_mean(masked_mean)
 # %% [markdown] items="001-18 001-22"
 # ### Two routes to one vector
 #
-# The answer offers two routes from four layers to one vector a text, (B, H). **Route 1:** the masked mean of each layer,
-# then the mean over the layers.
+# The answer offers two routes from four layers to one vector a text, (B, H). **Route 1:** the
+# masked mean of each layer, then the mean over the layers.
 
 # %%
 mask = batch["attention_mask"]
 route_1 = [mean_pooling(outputs.hidden_states[-x], mask) for x in range(1, 5)]
 route_1 = torch.stack(route_1, dim=1).mean(dim=1)
-assert torch.allclose(route_1, pooling.masked_mean(pooling.mean_last(outputs.hidden_states), mask), atol=1e-6)
+assert torch.allclose(
+    route_1, pooling.masked_mean(pooling.mean_last(outputs.hidden_states), mask), atol=1e-6
+)
 route_1.shape
 
 # %% [markdown]
@@ -635,9 +729,9 @@ assert route_1.shape == route_2.shape == (B, H)
 route_2.shape
 
 # %% [markdown] items="001-19 001-23"
-# The answer then prints five scores for each route, 0.0677 and so on. They cannot be reproduced, and they cannot be
-# compared: each comes from a linear layer with **random weights that were never trained**, and nobody set the seed. Two
-# layers, two answers:
+# The answer then prints five scores for each route, 0.0677 and so on. They cannot be
+# reproduced, and they cannot be compared: each comes from a linear layer with **random weights
+# that were never trained**, and nobody set the seed. Two layers, two answers:
 
 # %%
 scores = []
@@ -651,9 +745,10 @@ scores[0].tolist(), scores[1].tolist()
 # %% [markdown] items="001-24"
 # ### Joining or averaging
 #
-# The question's title says *concatenate*; the answer *averages*. Joining gives (B, 4H) and a `Linear(4H, K)`, averaging
-# (B, H) and a `Linear(H, K)`. **The first can do whatever the second can**: put the weights of the second four times side
-# by side and divide by 4. It costs four times the weights in that one layer, and it may learn to prefer a layer.
+# The question's title says *concatenate*; the answer *averages*. Joining gives (B, 4H) and a
+# `Linear(4H, K)`, averaging (B, H) and a `Linear(H, K)`. **The first can do whatever the second
+# can**: put the weights of the second four times side by side and divide by 4. It costs four
+# times the weights in that one layer, and it may learn to prefer a layer.
 
 # %%
 averaged = torch.nn.Linear(H, 5)
@@ -666,16 +761,18 @@ joined_text = pooling.masked_mean(pooling.concat_last(outputs.hidden_states), ma
 assert torch.allclose(concatenated(joined_text), averaged(route_1), atol=1e-5)
 
 # %% [markdown] items="001-06 001-07"
-# *What is the original BERT way?*, the question asks, and the answer says there is none. Both are half right. For
-# sentences the paper uses the `[CLS]` output of the last layer, and trains everything. It also tries BERT as a frozen
-# source of features (section 5.3): for **named entities**, token by token, joining the last four layers was the best of
-# the ways it tried, and came close to full fine-tuning.
+# *What is the original BERT way?*, the question asks, and the answer says there is none. Both
+# are half right. For sentences the paper uses the `[CLS]` output of the last layer, and trains
+# everything. It also tries BERT as a frozen source of features (section 5.3): for **named
+# entities**, token by token, joining the last four layers was the best of the ways it tried,
+# and came close to full fine-tuning.
 
 # %% [markdown]
 # ### Exercise 5 · `[CLS]` of the last four layers (8 minutes)
 #
-# Write `last_four_cls(hidden_states)`: the `[CLS]` vectors of the last four layers side by side, the last layer first,
-# shape (B, 4H).
+# Write `last_four_cls(hidden_states)`: the `[CLS]` vectors of the last four layers side by
+# side, the last layer first, shape (B, 4H).
+
 
 # %%
 def last_four_cls(hidden_states):
@@ -694,8 +791,8 @@ check.last_four_cls(last_four_cls)
 # %% [markdown] items="001-20"
 # ### Is pooling expensive?
 #
-# The answer calls the masked means "very expensive" and `[CLS]` cheaper. Measure it: the model's own work, and the
-# pooling of four layers.
+# The answer calls the masked means "very expensive" and `[CLS]` cheaper. Measure it: the
+# model's own work, and the pooling of four layers.
 
 # %%
 import json
@@ -718,15 +815,23 @@ def seconds(function, repeats=3):
 with torch.no_grad():
     states = model(**large, output_hidden_states=True).hidden_states
     forward = seconds(lambda: model(**large, output_hidden_states=True))
-    pool = seconds(lambda: pooling.masked_mean(pooling.mean_last(states), large["attention_mask"]))
-print(f"forward pass {forward * 1000:.0f} ms, pooling of four layers {pool * 1000:.1f} ms: {pool / forward:.1%}")
+    pool = seconds(
+        lambda: pooling.masked_mean(pooling.mean_last(states), large["attention_mask"])
+    )
+print(
+    f"forward pass {forward * 1000:.0f} ms,",
+    f"pooling of four layers {pool * 1000:.1f} ms: {pool / forward:.1%}",
+)
 
 # %% [markdown]
 # A careful measurement, kept with the course, says the same:
 
 # %%
 kept = json.loads(Path("../benchmarks/results/pooling.json").read_text(encoding="utf-8"))
-print(f"{kept['pooling_share']:.1%} of the forward pass ({kept['machine']}, {kept['date']}; {kept['command']})")
+print(
+    f"{kept['pooling_share']:.1%} of the forward pass",
+    f"({kept['machine']}, {kept['date']}; {kept['command']})",
+)
 assert kept["pooling_share"] < 0.03
 
 # %% [markdown]
@@ -745,27 +850,32 @@ model.train()
 with torch.no_grad():
     a, b = (model(**batch).last_hidden_state for _ in range(2))
 model.eval()
-assert not torch.allclose(a, b, atol=1e-2)  # in training mode, dropout gives other numbers every time
+assert not torch.allclose(
+    a, b, atol=1e-2
+)  # in training mode, dropout gives other numbers every time
 
 # %% [markdown] items="002-100 002-102"
 # ## `attentions`: L tensors (B, N, T, T)
 #
-# In every layer each of N *heads* decides, for each token, how much it looks at every other token. These are the weights
-# after the softmax.
+# In every layer each of N *heads* decides, for each token, how much it looks at every other
+# token. These are the weights after the softmax.
 #
 # **Predict:** ask for them as you asked for hidden states. What do you get?
 
 # %%
 import logging
 
-logging.getLogger("transformers").setLevel(logging.ERROR)  # this version may also print a hint; we look ourselves
+logging.getLogger("transformers").setLevel(
+    logging.ERROR
+)  # this version may also print a hint; we look ourselves
 with torch.no_grad():
     surprise = model(**batch, output_attentions=True)
 len(surprise.attentions)
 
 # %% [markdown]
-# An empty tuple, and no error. By default PyTorch's fast attention runs (*sdpa*, `scaled_dot_product_attention`), and it
-# never builds the table of weights: that is why it is fast. Ask for the slower, explicit way when you load the model.
+# An empty tuple, and no error. By default PyTorch's fast attention runs (*sdpa*,
+# `scaled_dot_product_attention`), and it never builds the table of weights: that is why it is
+# fast. Ask for the slower, explicit way when you load the model.
 
 # %%
 assert len(surprise.attentions) == 0 and model.config._attn_implementation == "sdpa"
@@ -778,10 +888,12 @@ assert torch.allclose(looked.last_hidden_state, outputs.last_hidden_state, atol=
 [tuple(a.shape) for a in looked.attentions][:2]
 
 # %% [markdown] items="002-101"
-# The shape is (batch, **heads**, T, T), one tensor a layer. A comment in an old page says (batch, *layers*, T, T). In
-# bert-base both are 12, so nobody noticed. Our model has 6 layers and 12 heads.
+# The shape is (batch, **heads**, T, T), one tensor a layer. A comment in an old page says
+# (batch, *layers*, T, T). In bert-base both are 12, so nobody noticed. Our model has 6 layers
+# and 12 heads.
 #
-# Row *i* holds the weights with which token *i* looks at all others, so each row sums to 1. Padding gets nothing.
+# Row *i* holds the weights with which token *i* looks at all others, so each row sums to 1.
+# Padding gets nothing.
 
 # %%
 assert looked.attentions[0].shape == (B, N, T, T)
@@ -790,9 +902,9 @@ assert torch.allclose(rows, torch.ones_like(rows), atol=1e-5)
 assert looked.attentions[0][0, :, :, mask[0] == 0].abs().max() < 1e-6
 
 # %% [markdown] items="002-108"
-# An old page prints `len(output)` as 4, with hidden states and attentions. Today it is 5: an empty `cross_attentions` is
-# there as soon as attentions are asked for. It belongs to decoders, which also look at a second text. One more reason to
-# use names.
+# An old page prints `len(output)` as 4, with hidden states and attentions. Today it is 5: an
+# empty `cross_attentions` is there as soon as attentions are asked for. It belongs to decoders,
+# which also look at a second text. One more reason to use names.
 
 # %%
 assert len(looked) == 5 and looked.cross_attentions == ()
@@ -801,17 +913,23 @@ list(looked.keys())
 # %% [markdown]
 # ### Heads that do something you can see
 #
-# Most heads are hard to read. A few are not. We score all L × N heads for four habits, on one pair of texts, and draw the
-# best of each.
+# Most heads are hard to read. A few are not. We score all L × N heads for four habits, on one
+# pair of texts, and draw the best of each.
 
 # %%
-pair = tokenizer("The cat sat on the mat.", "It was a warm mat, and the cat slept.", return_tensors="pt")
+pair = tokenizer(
+    "The cat sat on the mat.", "It was a warm mat, and the cat slept.", return_tensors="pt"
+)
 words = tokenizer.convert_ids_to_tokens(pair["input_ids"][0])
 with torch.no_grad():
-    attention = torch.stack(eager(**pair, output_attentions=True).attentions)[:, 0]  # (L, N, T, T)
+    attention = torch.stack(eager(**pair, output_attentions=True).attentions)[
+        :, 0
+    ]  # (L, N, T, T)
 
 count = len(words)
-same_word = torch.tensor([[a == b and i != j for j, b in enumerate(words)] for i, a in enumerate(words)])
+same_word = torch.tensor(
+    [[a == b and i != j for j, b in enumerate(words)] for i, a in enumerate(words)]
+)
 separators = torch.tensor([word == "[SEP]" for word in words])
 habits = {
     "previous token": attention.diagonal(-1, 2, 3).mean(-1),
@@ -821,17 +939,22 @@ habits = {
 }
 best = {habit: divmod(int(score.argmax()), N) for habit, score in habits.items()}
 for habit, (layer, head) in best.items():
-    print(f"{habit:<15} layer {layer + 1}, head {head + 1:>2}: {habits[habit].max():.2f} of its attention")
+    print(
+        f"{habit:<15} layer {layer + 1}, head {head + 1:>2}: {habits[habit].max():.2f} of its attention"
+    )
 
 # %%
 plots.heatmaps(
     [attention[layer, head] for layer, head in best.values()],
-    titles=[f"{habit} (layer {layer + 1}, head {head + 1})" for habit, (layer, head) in best.items()],
+    titles=[
+        f"{habit} (layer {layer + 1}, head {head + 1})" for habit, (layer, head) in best.items()
+    ],
     labels=words,
     columns=2,
-    alt="Four heat maps over the tokens of a pair of texts. One head looks at the previous token: a bright diagonal "
-    "below the main one. One connects equal words: cat with cat, mat with mat. One looks a little more than others at "
-    "the separators. One looks at [CLS] from nearly everywhere: a bright first column.",
+    alt="Four heat maps over the tokens of a pair of texts. One head looks at the previous "
+    "token: a bright diagonal below the main one. One connects equal words: cat with cat, "
+    "mat with mat. One looks a little more than others at the separators. One looks at "
+    "[CLS] from nearly everywhere: a bright first column.",
 )
 
 # %% [markdown]
@@ -852,8 +975,10 @@ if EMBEDDED:
 # %% [markdown]
 # ### Exercise 6 · How much each head looks at `[CLS]` (10 minutes)
 #
-# Write `attention_to_cls(attentions, mask)`: for each layer and head, the mean weight that **real** tokens give to
-# `[CLS]`. `attentions` is the tuple of L tensors (B, N, T, T), `mask` is (B, T). The result has shape (L, N).
+# Write `attention_to_cls(attentions, mask)`: for each layer and head, the mean weight that
+# **real** tokens give to `[CLS]`. `attentions` is the tuple of L tensors (B, N, T, T), `mask`
+# is (B, T). The result has shape (L, N).
+
 
 # %%
 def attention_to_cls(attentions, mask):
@@ -885,13 +1010,15 @@ plots.heatmap(
     limits=(0, 1),
     numbers="{:.1f}",
     title="Share of attention that goes to [CLS]",
-    alt="Heat map of layers by heads. In the first layer heads give [CLS] little; in the middle layers about half of all "
-    "attention goes there; in the last layer less again.",
+    alt="Heat map of layers by heads. In the first layer heads give [CLS] little; in the "
+    "middle layers about half of all attention goes there; in the last layer less again.",
 )
 
 # %%
 to_cls = habits["[CLS]"].mean(1)
-assert not EMBEDDED or (to_cls[0] < 0.3 and to_cls[1:5].min() > 0.4 and to_cls[5] < to_cls[1:5].min())
+assert not EMBEDDED or (
+    to_cls[0] < 0.3 and to_cls[1:5].min() > 0.4 and to_cls[5] < to_cls[1:5].min()
+)
 
 # %% [markdown]
 # ## How layers differ
@@ -900,7 +1027,9 @@ assert not EMBEDDED or (to_cls[0] < 0.3 and to_cls[1:5].min() > 0.4 and to_cls[5
 
 # %%
 real = mask.bool()
-layers = torch.stack([torch.nn.functional.normalize(h[real], dim=-1) for h in outputs.hidden_states])
+layers = torch.stack(
+    [torch.nn.functional.normalize(h[real], dim=-1) for h in outputs.hidden_states]
+)
 between = torch.einsum("ath,bth->abt", layers, layers).mean(-1)
 names = ["embeddings", *(f"layer {i}" for i in range(1, L + 1))]
 plots.heatmap(
@@ -910,24 +1039,28 @@ plots.heatmap(
     limits=(0, 1),
     numbers="{:.2f}",
     title="Mean cosine similarity of a token's vectors in two layers",
-    alt="Heat map of hidden states against each other. Neighbouring layers are similar, 0.8 to 0.9, and similarity falls "
-    "with distance. The last layer differs most from all others.",
+    alt="Heat map of hidden states against each other. Neighbouring layers are similar, 0.8 "
+    "to 0.9, and similarity falls with distance. The last layer differs most from all "
+    "others.",
 )
 
 # %% [markdown]
-# Each layer changes a little; far layers differ much. The last one stands apart, because training asks something
-# particular of it. That is one reason why people look at the layers before the last.
+# Each layer changes a little; far layers differ much. The last one stands apart, because
+# training asks something particular of it. That is one reason why people look at the layers
+# before the last.
 
 # %%
 if EMBEDDED:
     steps = between.diagonal(1)
-    assert 0.75 < steps[:-1].min() and steps[-1] == steps.min() and between[0, -1] == between.min()
+    assert (
+        steps[:-1].min() > 0.75 and steps[-1] == steps.min() and between[0, -1] == between.min()
+    )
 
 # %% [markdown]
 # ## One word, two meanings
 #
-# The embeddings give *bank* nearly the same vector everywhere: a word, its position, its type. What do the layers make
-# of it? Eight sentences, four about rivers and four about money.
+# The embeddings give *bank* nearly the same vector everywhere: a word, its position, its type.
+# What do the layers make of it? Eight sentences, four about rivers and four about money.
 
 # %%
 contexts = [
@@ -946,11 +1079,15 @@ with torch.no_grad():
     bank_states = model(**bank_batch, output_hidden_states=True).hidden_states
 
 place = (bank_batch["input_ids"] == tokenizer.convert_tokens_to_ids("bank")).int().argmax(dim=1)
-bank = torch.stack([h[torch.arange(len(contexts)), place] for h in bank_states])  # (L + 1, 8, H)
+bank = torch.stack(
+    [h[torch.arange(len(contexts)), place] for h in bank_states]
+)  # (L + 1, 8, H)
 bank.shape
 
 # %% [markdown]
-# To draw vectors of H numbers on paper, we keep the two directions in which they differ most (*principal components*).
+# To draw vectors of H numbers on paper, we keep the two directions in which they differ most
+# (*principal components*).
+
 
 # %%
 def two_directions(vectors):
@@ -964,13 +1101,14 @@ plots.scatters(
     {names[i]: two_directions(bank[i]) for i in shown},
     groups=meanings,
     marks=[str(i + 1) for i in range(8)],
-    alt="Four scatter plots of the vector of the word bank in eight sentences, for the embeddings, layer 1, a middle "
-    "layer and the last layer. In the embeddings the two meanings are mixed; from the middle layer on, river and money "
-    "form two groups.",
+    alt="Four scatter plots of the vector of the word bank in eight sentences, for the "
+    "embeddings, layer 1, a middle layer and the last layer. In the embeddings the two "
+    "meanings are mixed; from the middle layer on, river and money form two groups.",
 )
 
 # %% [markdown]
-# One number a layer says the same: how similar are two *banks* of the same meaning, and of different meanings?
+# One number a layer says the same: how similar are two *banks* of the same meaning, and of
+# different meanings?
 
 # %%
 unit = torch.nn.functional.normalize(bank, dim=-1)
@@ -984,8 +1122,9 @@ plots.lines(
     title="Similarity of “bank” in two sentences",
     x_title="hidden state (0 = embeddings)",
     y_title="cosine similarity",
-    alt="Two curves over the hidden states. In the embeddings both are near 1. From then on, banks of different meaning "
-    "are less similar than banks of the same meaning, and the gap grows.",
+    alt="Two curves over the hidden states. In the embeddings both are near 1. From then on, "
+    "banks of different meaning are less similar than banks of the same meaning, and the "
+    "gap grows.",
 )
 
 # %%
@@ -1006,15 +1145,16 @@ print("gap by hidden state:", [f"{g:.2f}" for g in gap])
 # | a CNN over all layers | `hidden_states`, stacked | (B, L+1, T, H) | 03, 09 |
 # | to see what a head does | `attentions`, with eager attention | L of (B, N, T, T) | 10 |
 #
-# Two pages say that `pooler_output` is "not a good summary" and that a mean is better. That depends on how the model was
-# trained, and on whether you fine-tune it. Notebook 07 will measure it over several seeds.
+# Two pages say that `pooler_output` is "not a good summary" and that a mean is better. That
+# depends on how the model was trained, and on whether you fine-tune it. Notebook 07 will
+# measure it over several seeds.
 
 # %% [markdown] items="002-105"
 # ## A model from a folder, in transformers' own words
 #
-# Our `load_model` wraps what transformers does. Done directly, for a downloaded folder, it looks like this. The page that
-# this comes from loads *chinese-roberta-wwm-ext*: a RoBERTa in the way it was trained, a BERT in its architecture, so the
-# BERT classes load it.
+# Our `load_model` wraps what transformers does. Done directly, for a downloaded folder, it
+# looks like this. The page that this comes from loads *chinese-roberta-wwm-ext*: a RoBERTa in
+# the way it was trained, a BERT in its architecture, so the BERT classes load it.
 
 # %%
 import tempfile
@@ -1037,20 +1177,24 @@ input_ids = torch.tensor([tokenizer_from_folder.encode("I love this world")])
 with torch.no_grad():
     result = from_folder(input_ids)
 assert len(result.hidden_states) == L + 1 and len(result.attentions) == L
-{name: tuple(value.shape) if torch.is_tensor(value) else len(value) for name, value in result.items()}
+{
+    name: tuple(value.shape) if torch.is_tensor(value) else len(value)
+    for name, value in result.items()
+}
 
 # %% [markdown]
 # ## A language the model has not seen
 #
-# Our model read English. **Predict:** what does its tokenizer make of 我热爱这个世界 (*I love this world*)?
+# Our model read English. **Predict:** what does its tokenizer make of 我热爱这个世界 (*I love this
+# world*)?
 
 # %%
 chinese = "我热爱这个世界"
 print(tokenizer.tokenize(chinese))
 
 # %% [markdown]
-# `[UNK]`, again and again. Five of the seven characters are lost before the model sees anything, and no error says so.
-# How bad is it for the headlines of this course?
+# `[UNK]`, again and again. Five of the seven characters are lost before the model sees
+# anything, and no error says so. How bad is it for the headlines of this course?
 
 # %%
 from course_lib.datasets import load_dataset
@@ -1069,50 +1213,66 @@ plots.bars(
     shares,
     form="{:.1%}",
     title="Share of tokens that are [UNK]",
-    alt="Bar chart of the share of unknown tokens: about none in the English headlines, more than half in the Chinese "
-    "ones.",
+    alt="Bar chart of the share of unknown tokens: about none in the English headlines, more "
+    "than half in the Chinese ones.",
 )
 
 # %% [markdown]
-# **Always look at the tokens before you train.** A model whose vocabulary does not have your language learns from
-# `[UNK]`s.
+# **Always look at the tokens before you train.** A model whose vocabulary does not have your
+# language learns from `[UNK]`s.
 #
-# A Chinese vocabulary has the characters, one token each, and word pieces for Latin letters. We make a tiny one for a
-# sentence from one of the pages, 我在测试bert (*I am testing bert*). With *bert-base-chinese* you get the same tokens.
+# A Chinese vocabulary has the characters, one token each, and word pieces for Latin letters. We
+# make a tiny one for a sentence from one of the pages, 我在测试bert (*I am testing bert*). With
+# *bert-base-chinese* you get the same tokens.
 
 # %%
 small_vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在测试", "be", "##rt"]
 small = BertTokenizer(vocab={token: number for number, token in enumerate(small_vocabulary)})
 testing = small("我在测试bert")
-assert small.convert_ids_to_tokens(testing["input_ids"]) == ["[CLS]", *"我在测试", "be", "##rt", "[SEP]"]
+assert small.convert_ids_to_tokens(testing["input_ids"]) == [
+    "[CLS]",
+    *"我在测试",
+    "be",
+    "##rt",
+    "[SEP]",
+]
 assert testing["token_type_ids"] == [0] * 8 and testing["attention_mask"] == [1] * 8
 small.convert_ids_to_tokens(testing["input_ids"])
 
 # %% [markdown]
 # ## Which checkpoint?
 #
-# The seven checkpoints of the first releases, and some that came later with the same form. The sizes on the old pages
-# are rounded, and three of them wrong: the multilingual models have far larger vocabularies. **Here they are counted.**
+# The seven checkpoints of the first releases, and some that came later with the same form. The
+# sizes on the old pages are rounded, and three of them wrong: the multilingual models have far
+# larger vocabularies. **Here they are counted.**
 
 # %%
-print(f"{'name':<40}{'language':<15}{'case':<9}{'layers':>6}{'V':>9}{'parameters':>14}  {'page said'}")
-for released in RELEASED:
-    size = sum(count_parameters(released).values())
-    print(
-        f"{released.name:<40}{released.language:<15}{released.case:<9}{released.num_hidden_layers:>6}"
-        f"{released.vocab_size:>9,}{size:>14,}  {released.documented or '-'}"
-    )
+rows = []
+for r in RELEASED:
+    size = sum(count_parameters(r).values())
+    said = r.documented or "-"
+    rows.append([r.name, r.language, r.case, r.num_hidden_layers, r.vocab_size, size, said])
+plots.Table(
+    ["name", "language", "case", "layers", "vocabulary", "parameters", "the page said"], rows
+)
 
 # %%
-millions = {released.name: round(sum(count_parameters(released).values()) / 1e6) for released in RELEASED}
+millions = {
+    released.name: round(sum(count_parameters(released).values()) / 1e6)
+    for released in RELEASED
+}
 assert millions["bert-base-uncased"] == 109 and millions["bert-base-cased"] == 108
 assert millions["bert-large-uncased"] == 335 and millions["bert-large-cased"] == 334
-assert millions["bert-base-multilingual-cased"] == 178 and millions["bert-base-multilingual-uncased"] == 167
+assert (
+    millions["bert-base-multilingual-cased"] == 178
+    and millions["bert-base-multilingual-uncased"] == 167
+)
 assert millions["bert-base-chinese"] == 102
 assert all(r.max_position_embeddings == 512 and r.licence == "Apache-2.0" for r in RELEASED)
 
 # %% [markdown]
-# All of them read at most **512 tokens**, and all are under the **Apache 2.0** licence: use them at work, keep the notice.
+# All of them read at most **512 tokens**, and all are under the **Apache 2.0** licence: use
+# them at work, keep the notice.
 #
 # | your text | begin with |
 # |---|---|
@@ -1124,8 +1284,8 @@ assert all(r.max_position_embeddings == 512 and r.licence == "Apache-2.0" for r 
 # | a quick try on a slow machine | `google/bert_uncased_L-2_H-128_A-2` |
 # | long English texts, a new project | `answerdotai/ModernBERT-base`: up to 8,192 tokens; not a BERT inside, so not for this course's classes |
 #
-# To switch every notebook: `COURSE_MODEL=bert-base-chinese make lab`. The names are on the Hugging Face hub; see
-# [00_start_here](00_start_here.ipynb) for folders and mirrors.
+# To switch every notebook: `COURSE_MODEL=bert-base-chinese make lab`. The names are on the
+# Hugging Face hub; see [00_start_here](00_start_here.ipynb) for folders and mirrors.
 
 # %% [markdown]
 # ## Summary
@@ -1137,8 +1297,8 @@ assert all(r.max_position_embeddings == 512 and r.licence == "Apache-2.0" for r 
 # - Layers turn a word into its meaning in context.
 # - A tokenizer that answers `[UNK]` has the wrong language. Look before you train.
 #
-# **Read:** Devlin et al., *BERT* (2019), sections 3 and 5.3. Clark et al., *What Does BERT Look At?* (2019). Ethayarajh,
-# *How Contextual are Contextualized Word Representations?* (2019).
+# **Read:** Devlin et al., *BERT* (2019), sections 3 and 5.3. Clark et al., *What Does BERT Look
+# At?* (2019). Ethayarajh, *How Contextual are Contextualized Word Representations?* (2019).
 #
 # **Next:** 02_heads: eight tasks on one encoder (not written yet). Your progress so far:
 

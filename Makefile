@@ -1,0 +1,67 @@
+# The course's commands. Each makes .venv first, or finds it in order (course_lib/install.py); plain `make` lists them.
+# Kept to what the make of macOS (GNU make 3.81) understands.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+ifeq ($(OS),Windows_NT)
+VENV_PYTHON := .venv/Scripts/python.exe
+else
+VENV_PYTHON := .venv/bin/python
+endif
+
+# The first Python that runs takes install.py, which looks for a newer one if this one is too old. A name on PATH may be
+# a shim that fails, so each is tried by running it. EXTRAS: options for install.py.
+define INSTALL
+@for python in "$(PYTHON)" python3.14 python3.13 python3.12 python3.11; do \
+    if "$$python" -c "import sys; sys.exit(sys.version_info < (3, 6))" >/dev/null 2>&1; then \
+        exec "$$python" course_lib/install.py $(EXTRAS); \
+    fi; \
+done; \
+echo "Neither $(PYTHON) nor python3.14 to python3.11 is a Python 3 that runs here: install Python 3.11 or newer from https://www.python.org/downloads (Debian, Ubuntu: sudo apt install python3 python3-venv; macOS: brew install python), or name yours as in make lab PYTHON=/path/to/python3.12." >&2; \
+exit 1
+endef
+
+.PHONY: help lab course check test bench notebooks clean
+
+help:
+	@echo "make lab        install what is missing, then open JupyterLab at the first notebook"
+	@echo "make course     run every notebook without a screen; print result, seconds and memory"
+	@echo "make check      look over this machine and the installation"
+	@echo "make test       run everything that CI runs (PYTEST_ARGS=... for pytest)"
+	@echo "make bench      measure speed and memory"
+	@echo "make notebooks  build the notebooks anew from notebooks/src"
+	@echo "make clean      remove .venv, caches and .course (your progress notes); your notebooks stay"
+	@echo "Options: PYTHON=/path/to/python3.12; TORCH=cpu on Linux without an NVIDIA card (a far smaller download)."
+
+lab:
+	$(INSTALL)
+	@$(VENV_PYTHON) -m course_lib lab
+
+course:
+	$(INSTALL)
+	@$(VENV_PYTHON) -m course_lib course
+
+check:
+	$(INSTALL)
+	@$(VENV_PYTHON) -m course_lib check
+
+test: EXTRAS = --extra test
+test:
+	$(INSTALL)
+	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m ruff format --check
+	$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+
+bench:
+	$(INSTALL)
+	@$(VENV_PYTHON) -m benchmarks
+
+notebooks: EXTRAS = --extra test
+notebooks:
+	$(INSTALL)
+	@$(VENV_PYTHON) -m course_lib notebooks build
+
+clean:
+	rm -rf .venv .course .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,178 @@
+"""A learner's first hour: JupyterLab by the project's own command, a notebook, Run All, and every figure in view.
+
+Needs Chromium (COURSE_CHROMIUM names it, else it is looked for). Set COURSE_SCREENSHOTS to a folder to keep pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib.notebooks import ROOT
+from course_lib.notebooks.execute import offline_environment
+from course_lib.notebooks.outputs import MAY_RAISE
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+NAMES = ("00_start_here", "01_bert_outputs")
+
+
+def chromium() -> str | None:
+    if chosen := os.environ.get("COURSE_CHROMIUM"):
+        return chosen
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The course in another folder, its notebooks without outputs: what runs there is what the learner ran."""
+    folder = tmp_path_factory.mktemp("a course with spaces") / "bert course"
+    skip = shutil.ignore_patterns(".venv", ".git", ".course", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+    shutil.copytree(ROOT, folder, ignore=skip)
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """JupyterLab of the copy, offline; the address with its token, as the terminal shows it."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    environment = {**os.environ, **offline_environment(scratch)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(copy), environment["PYTHONPATH"]])
+    environment["JUPYTER_CONFIG_DIR"] = str(scratch / "jupyter")  # a user who never ran Jupyter before
+    command = [sys.executable, "-m", "course_lib", "lab", "--no-browser"]
+    server = subprocess.Popen(
+        command, cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    printed: list[str] = []
+    reader = threading.Thread(target=lambda: printed.extend(iter(server.stdout.readline, "")), daemon=True)
+    reader.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\S*token=\w+", "".join(printed))):
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail("JupyterLab did not start:\n" + "".join(printed))
+            time.sleep(0.2)
+        yield found[0]
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def page(address: str) -> Iterator[object]:
+    browser_path = chromium()
+    if browser_path is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have Chromium: .ci/run installs it.")
+        pytest.skip("No Chromium found: install it, or set COURSE_CHROMIUM to a Chrome, Chromium or Edge.")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=flags)
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        tab = context.new_page()
+        tab.set_default_timeout(60_000)
+        yield tab
+        browser.close()
+
+
+def screenshot(page, name: str) -> None:
+    if folder := os.environ.get("COURSE_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def run_all(page, address: str, name: str) -> None:
+    """Open a notebook and choose Run > Run All Cells, as a person would."""
+    base, token = re.match(r"(http://[^/]+)/.*?(token=\w+)", address).groups()
+    page.goto(f"{base}/lab/tree/notebooks/{name}.ipynb?reset&{token}")
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before that, JupyterLab asks which kernel
+    page.locator(".lm-MenuBar-item", has_text="Run").first.click()
+    page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells")).first.click()
+    screenshot(page, f"{name}-started")
+
+
+def saved_when_done(page, path: Path, seconds: int = 120) -> nbformat.NotebookNode:
+    """Save until every code cell of the file was executed; the file then."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(1500)
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        notebook = nbformat.read(path, as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        if all(cell.execution_count for cell in code):
+            return notebook
+    screenshot(page, f"{path.stem}-not-done")
+    waiting = next(cell for cell in code if not cell.execution_count)
+    pytest.fail(f"{path.name}: after {seconds} s this cell has not run:\n{waiting.source}")
+
+
+def figures_in_view(page, name: str) -> list[dict]:
+    """Scroll through the notebook; every image that appears, once: alternative text and width as loaded."""
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    page.keyboard.press("Escape")
+    seen: dict[str, dict] = {}
+    place = page.locator(".jp-WindowedPanel-outer").first
+    shot, stuck, before = 0, 0, -1
+    place.evaluate("e => { e.scrollTop = 0 }")
+    while stuck < 3:
+        page.wait_for_timeout(250)
+        for image in page.locator(".jp-OutputArea-output img").all():
+            found = image.evaluate("e => ({alt: e.alt, width: e.naturalWidth, key: e.src.slice(-200)})")
+            seen[found["key"]] = found
+        screenshot(page, f"{name}-{shot:02}")
+        shot += 1
+        now = place.evaluate("e => { e.scrollTop += 700; return e.scrollTop }")
+        stuck = stuck + 1 if now == before else 0
+        before = now
+    return list(seen.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run_all_in_jupyterlab_shows_every_figure_and_no_error(page, address: str, copy: Path, name: str) -> None:
+    run_all(page, address, name)
+    notebook = saved_when_done(page, copy / "notebooks" / f"{name}.ipynb")
+    errors = [
+        f"{cell.id}: {output.ename}: {output.evalue}"
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error" and MAY_RAISE not in cell.metadata.get("tags", [])
+    ]
+    assert errors == []
+    expected = json.dumps(notebook).count("data:image/png;base64,")
+    figures = figures_in_view(page, name)
+    assert expected > 0 and len(figures) == expected
+    for figure in figures:
+        assert figure["width"] > 100, f"not drawn: {figure['alt']}"
+        assert len(figure["alt"].split()) > 3
+
+
+def test_no_dialog_and_no_news_meet_a_new_user(page, address: str) -> None:
+    page.goto(address)
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    page.wait_for_timeout(2000)
+    assert page.locator(".jp-Dialog").count() == 0
+    assert page.locator(".Toastify__toast").count() == 0
+    assert page.locator(".jp-Notebook h1").first.inner_text().startswith("Start here")
+    screenshot(page, "start")
