@@ -188,7 +188,8 @@ def heatmap(
     height, width = matrix.shape
     cell = 0.5 if numbers else 0.36
     names = 0.1 * max((len(printable(r)) for r in rows), default=0)
-    figure, axes = new_figure(min(8.2, 1.2 + names + cell * width), min(7.0, 1.5 + 0.34 * height))
+    wide = max(1.2 + names + cell * width, 0.5 + 0.1 * len(printable(title)))
+    figure, axes = new_figure(min(8.2, wide), min(7.0, 1.5 + 0.34 * height))
     mesh = _draw_matrix(axes, matrix, rows, columns, limits, colours)
     if numbers:
         low, high = mesh.get_clim()

@@ -1,0 +1,92 @@
+"""The committed notebooks: they agree with their sources, their outputs are clean, and every cell still runs."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib.notebooks import NOTEBOOKS, ROOT, SOLUTIONS
+from course_lib.notebooks.build import drift, sources
+from course_lib.notebooks.execute import execute
+from course_lib.notebooks.outputs import problems, tidy
+
+SOURCES = [path.stem for path in sources()]
+
+
+def test_no_notebook_has_drifted_from_its_source() -> None:
+    assert drift() == []
+
+
+def test_drift_sees_a_changed_cell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from course_lib.notebooks import build
+
+    changed = tmp_path / "00_start_here.py"
+    original = next(path for path in sources() if path.stem == changed.stem)
+    changed.write_text(original.read_text(encoding="utf-8").replace("similarity.shape", "similarity", 1), "utf-8")
+    monkeypatch.setattr(build, "sources", lambda chosen=(): [changed])
+    found = [problem for problem in build.drift() if "does not agree" in problem]
+    assert len(found) == 2 and "a-first-answer-2" in found[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("folder", [NOTEBOOKS, SOLUTIONS], ids=["learner", "solutions"])
+def test_every_cell_runs_offline_with_clean_outputs_in_time_and_memory(name: str, folder: Path) -> None:
+    run = execute(nbformat.read(folder / f"{name}.ipynb", as_version=4), NOTEBOOKS)
+    assert run.error is None
+    tidy(run.notebook)
+    assert problems(run.notebook, name) == []
+    assert run.peak_bytes < 2_000_000_000
+    # A timed test would fail on a busy machine; this bound of five times the promise catches a notebook that hangs.
+    assert run.seconds < 300
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_solutions_pass_their_checks_and_stubs_say_that_they_were_not_tried(name: str) -> None:
+    def states(path: Path) -> list[str]:
+        text = path.read_text(encoding="utf-8")
+        return re.findall(r"· (Passed|Not yet|Not tried yet)\.", json.dumps(_plain_outputs(text), ensure_ascii=False))
+
+    learner, solved = states(NOTEBOOKS / f"{name}.ipynb"), states(SOLUTIONS / f"{name}.ipynb")
+    assert set(learner) == {"Not tried yet"} and set(solved) == {"Passed"}
+    assert len(learner) == len(solved) > 0
+
+
+def _plain_outputs(text: str) -> list[str]:
+    return [
+        "".join(output["data"].get("text/plain", ""))
+        for cell in json.loads(text)["cells"]
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_notebook_opens_and_closes_as_the_course_promises(name: str) -> None:
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    opening = cells[0].source
+    assert opening.startswith("# ")
+    for word in ("**You will be able to:**", "**You need:**", "**Time:**"):
+        assert word in opening
+    closing = next(cell.source for cell in reversed(cells) if cell.cell_type == "markdown")
+    for word in ("## Summary", "**Read:**", "**Next:**"):
+        assert word in "\n".join(cell.source for cell in cells[-4:] if cell.cell_type == "markdown"), (word, closing)
+
+
+def test_all_notebooks_together_stay_small() -> None:
+    assert sum(path.stat().st_size for path in NOTEBOOKS.rglob("*.ipynb")) < 20_000_000
+
+
+def test_no_committed_file_names_a_machine_path() -> None:
+    pattern = re.compile(r"/(?:home|Users|root|work|tmp)/\w+/[\w./-]+")
+    allowed = {"tests", ".ci"}
+    found = []
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        if parts[0].startswith(".venv") or parts[0] in allowed or ".git" in parts or not path.is_file():
+            continue
+        if path.suffix in {".py", ".md", ".toml", ".yml", ".txt", ".ipynb", ".json"} and "egg-info" not in str(path):
+            found += [f"{path.name}: {hit}" for hit in pattern.findall(path.read_text(encoding="utf-8"))]
+    assert found == []
