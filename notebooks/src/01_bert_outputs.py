@@ -186,8 +186,8 @@ plots.heatmap(
 )
 
 # %% [markdown]
-# `[CLS]`, the first text and its `[SEP]` are type 0; the second text and its `[SEP]` are type
-# 1. A pair has **three** special tokens.
+# `[CLS]`, the first text and its `[SEP]` have type 0. The second text and its `[SEP]` have type 1.
+# A pair has **three** special tokens.
 
 # %%
 first_sep = pair_tokens.index("[SEP]")
@@ -216,38 +216,29 @@ assert batch["attention_mask"].tolist() == [[1] * 7 + [0] * 3, [1] * 10] or not 
 assert batch["token_type_ids"].sum() == 0
 batch["token_type_ids"]
 
-# %% [markdown] items="002-93 002-94 002-110"
+# %% [markdown] items="002-93"
 # The forum's page prints other numbers for the same words, because it used *bert-base-cased*.
 # **Another vocabulary, other ids.** With `COURSE_MODEL` set to one of these names, the next
 # cell compares with what the pages printed; without it, the cell shows what they are.
 
 # %%
-published = {
+published = {  # model: {text: ids}
     "bert-base-cased": {
-        "This is a random sentence": [101, 1188, 1110, 170, 7091, 5650, 102],
-        "This is another random sentence with more words": [
-            101,
-            1188,
-            1110,
-            1330,
-            7091,
-            5650,
-            1114,
-            1167,
-            1734,
-            102,
-        ],
+        "This is a random sentence": "101 1188 1110 170 7091 5650 102",
+        "This is another random sentence with more words": (
+            "101 1188 1110 1330 7091 5650 1114 1167 1734 102"
+        ),
     },
     "bert-base-chinese": {
-        "我在测试bert": [101, 2769, 1762, 3844, 6407, 8815, 8716, 102],
-        "我热爱这个世界": [101, 2769, 4178, 4263, 6821, 702, 686, 4518, 102],
+        "我在测试bert": "101 2769 1762 3844 6407 8815 8716 102",
+        "我热爱这个世界": "101 2769 4178 4263 6821 702 686 4518 102",
     },
 }
 for text, ids in published.get(files.name, {}).items():
-    assert tokenizer.encode(text) == ids
+    assert tokenizer.encode(text) == [int(number) for number in ids.split()]
 for name, examples in published.items():
     for text, ids in examples.items():
-        print(name, text, *ids)
+        print(f"{name}: {text}\n    {ids}")
 
 # %% [markdown]
 # The mask matters. Leave it out, and the model takes every position for a token: `[PAD]` is
@@ -1171,6 +1162,7 @@ with tempfile.TemporaryDirectory() as folder:
     )
     assert config.output_hidden_states and config.output_attentions
     from_folder = BertModel.from_pretrained(folder, config=config)
+    assert not from_folder.training  # evaluation mode, without a word from us
     tokenizer_from_folder = BertTokenizer.from_pretrained(folder)
 
 input_ids = torch.tensor([tokenizer_from_folder.encode("I love this world")])
@@ -1219,25 +1211,51 @@ plots.bars(
 
 # %% [markdown]
 # **Always look at the tokens before you train.** A model whose vocabulary does not have your
-# language learns from `[UNK]`s.
+# language learns nothing but `[UNK]`.
+
+# %% [markdown] items="002-94"
+# ### The same texts with a Chinese vocabulary
 #
 # A Chinese vocabulary has the characters, one token each, and word pieces for Latin letters. We
-# make a tiny one for a sentence from one of the pages, 我在测试bert (*I am testing bert*). With
-# *bert-base-chinese* you get the same tokens.
+# make a tiny one from the sentences of three old pages. The ids differ from those of
+# *bert-base-chinese*; **the tokens are the same**.
 
 # %%
-small_vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我在测试", "be", "##rt"]
-small = BertTokenizer(vocab={token: number for number, token in enumerate(small_vocabulary)})
-testing = small("我在测试bert")
-assert small.convert_ids_to_tokens(testing["input_ids"]) == [
-    "[CLS]",
-    *"我在测试",
-    "be",
-    "##rt",
-    "[SEP]",
-]
+pages = ["我在测试bert", "我热爱这个世界", "让我们来看一下bert的输出都有哪些"]
+characters = sorted(set("".join(pages)) - set("bert"))
+entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, "be", "##rt"]
+small = BertTokenizer(vocab={token: number for number, token in enumerate(entries)})
+for page in pages:
+    print(small.convert_ids_to_tokens(small(page)["input_ids"]))
+
+# %%
+testing = small(pages[0])
+assert small.convert_ids_to_tokens(testing["input_ids"]) == (
+    ["[CLS]", *"我在测试", "be", "##rt", "[SEP]"]
+)
 assert testing["token_type_ids"] == [0] * 8 and testing["attention_mask"] == [1] * 8
-small.convert_ids_to_tokens(testing["input_ids"])
+
+# %% [markdown] items="002-110"
+# The second page prints `[1, 9, 768]`, 13 hidden states and 12 attentions for its sentence, the
+# third one `[1, 18, 768]`, 13 and 12, and *four* keys. A model of the size of bert-base, without
+# numbers, gives the same shapes. The keys are five today.
+
+# %%
+with torch.device("meta"):
+    explicit = BertModel(BertConfig(attn_implementation="eager")).eval()
+    for page in pages[1:]:
+        count = len(small(page)["input_ids"])
+        shown = explicit(
+            torch.zeros(1, count, dtype=torch.long),
+            output_hidden_states=True,
+            output_attentions=True,
+        )
+        sizes = tuple(shown.last_hidden_state.shape), tuple(shown.pooler_output.shape)
+        print(page, *sizes, len(shown.hidden_states), len(shown.attentions), len(shown))
+        assert sizes == ((1, count, 768), (1, 768))
+        assert (len(shown.hidden_states), len(shown.attentions), len(shown)) == (13, 12, 5)
+        assert shown.attentions[0].shape == (1, 12, count, count)
+assert [len(small(page)["input_ids"]) for page in pages] == [8, 9, 18]
 
 # %% [markdown]
 # ## Which checkpoint?

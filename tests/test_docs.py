@@ -1,0 +1,89 @@
+"""Links lead somewhere, the index of statements agrees with the notebooks, and the README's commands exist."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib.notebooks import NOTEBOOKS, ROOT
+from course_lib.notebooks.build import sources
+from course_lib.notebooks.source import notebook
+
+SKIP = {".venv", ".git", ".course", "build", "dist", ".pytest_cache", ".hypothesis"}
+PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIP & set(p.relative_to(ROOT).parts))
+BOOKS = sorted(NOTEBOOKS.rglob("*.ipynb"))
+_LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def cells_of(path: Path) -> dict[str, str]:
+    return {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
+
+
+def anchors(markdown: str) -> set[str]:
+    """The anchors of headings, as repository pages and as JupyterLab make them."""
+    titles = re.findall(r"^#{1,6} +(.+?) *$", markdown, re.MULTILINE)
+    plain = [re.sub(r"[`*]", "", title) for title in titles]
+    return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in plain} | {t.replace(" ", "-") for t in plain}
+
+
+def dead_links(path: Path, text: str) -> list[str]:
+    dead = []
+    for link in _LINK.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        name, _, fragment = link.partition("#")
+        goal = (path.parent / name).resolve() if name else path
+        if not goal.exists():
+            dead.append(f"{path.name}: {link}: there is no such file")
+        elif fragment.startswith("cell-id="):
+            if fragment.removeprefix("cell-id=") not in cells_of(goal):
+                dead.append(f"{path.name}: {link}: there is no such cell")
+        elif fragment:
+            full = "\n".join(cells_of(goal).values()) if goal.suffix == ".ipynb" else goal.read_text("utf-8")
+            if fragment not in anchors(full):
+                dead.append(f"{path.name}: {link}: there is no such heading")
+    return dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_of_pages_lead_somewhere(page: Path) -> None:
+    assert dead_links(page, page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_of_notebooks_lead_somewhere(book: Path) -> None:
+    markdown = [c.source for c in nbformat.read(book, as_version=4).cells if c.cell_type == "markdown"]
+    assert dead_links(book, "\n".join(markdown)) == []
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    text = "# One two\n[a](gone.md) [b](#one-two) [c](#three) [d](https://example.org/x)\n```\n[e](no.md)\n```"
+    page.write_text(text, encoding="utf-8")
+    assert [d.split(": ")[1] for d in dead_links(page, text)] == ["gone.md", "#three"]
+
+
+def test_the_index_of_statements_and_the_notebooks_agree() -> None:
+    index = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d{3}-\d+) \|.*\| (.+?) \|$", index, re.MULTILINE)
+    assert len(rows) == len(dict(rows)), "a number stands twice in the index"
+    listed = {number: set(re.findall(r"notebooks/(\w+)\.ipynb#cell-id=([\w-]+)", links)) for number, links in rows}
+    claimed: dict[str, set[tuple[str, str]]] = {}
+    for source in sources():
+        for cell in notebook(source, "learner").cells:
+            for number in cell.metadata.get("items", "").split():
+                claimed.setdefault(number, set()).add((source.stem, cell.id))
+    assert listed == claimed
+
+
+def test_the_readme_names_only_targets_that_the_makefile_has() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {
+        name
+        for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+        for name in re.findall(r"`make ([a-z]+)|^make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        for name in name
+        if name
+    }
+    assert named and named <= targets
