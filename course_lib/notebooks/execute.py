@@ -63,6 +63,9 @@ def execute(notebook: Any, folder: Path, timeout: int = 300, threads: int | None
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
 
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None  # else a cell that is not reached keeps its old outputs
     with tempfile.TemporaryDirectory() as scratch:
         environment = offline_environment(Path(scratch))
         if threads is not None:
@@ -91,7 +94,8 @@ def execute(notebook: Any, folder: Path, timeout: int = 300, threads: int | None
 
 def _failing_line(notebook: Any) -> str:
     """The cell that failed, and its line where the traceback shows one."""
-    cell = next(c for c in reversed(notebook.cells) if any(o.output_type == "error" for o in c.get("outputs", [])))
+    failed = [c for c in notebook.cells if any(o.output_type == "error" for o in c.get("outputs", []))]
+    cell = failed[-1]  # cells before it may have been meant to raise; none after it ran
     trace = "\n".join(next(o for o in cell.outputs if o.output_type == "error").traceback)
     arrow = re.search(r"-+> *\d+ +(.*)", re.sub(r"\x1b\[[0-9;]*m", "", trace))
     return f"cell {cell.id}" + (f", at `{arrow[1].strip()}`" if arrow else "")

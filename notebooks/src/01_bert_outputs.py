@@ -106,7 +106,10 @@ special
 
 # %%
 files = pretrained.find_model()
-lines = files.vocabulary.read_text(encoding="utf-8").split("\n")
+if files.vocabulary is None:  # some newer models keep the list in tokenizer.json alone
+    lines = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
+else:
+    lines = files.vocabulary.read_text(encoding="utf-8").split("\n")
 assert all(lines[i] == token for i, token in zip(encoded["input_ids"], tokens, strict=True))
 {token: lines.index(token) for token in tokens[:4]}
 
@@ -255,7 +258,7 @@ with torch.no_grad():
 
 changed = (with_mask - without_mask).abs().max().item()
 assert torch.allclose(with_mask, alone, atol=1e-4)
-assert changed > 0.05
+assert changed > 0.05 or not EMBEDDED
 print(
     f"largest change without the mask: {changed:.2f}",
     f"with the mask: {(with_mask - alone).abs().max():.0e}",

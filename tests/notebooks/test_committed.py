@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from course_lib import pretrained
 from course_lib.notebooks import NOTEBOOKS, ROOT, SOLUTIONS
 from course_lib.notebooks.build import drift, sources
 from course_lib.notebooks.execute import execute
@@ -41,6 +43,29 @@ def test_every_cell_runs_offline_with_clean_outputs_in_time_and_memory(name: str
     assert run.peak_bytes < 2_000_000_000
     # A timed test would fail on a busy machine; this bound of five times the promise catches a notebook that hangs.
     assert run.seconds < 300
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random BERT in the folder layout of older projects: bert_config.json, pytorch_model.bin, vocab.txt."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("bert_pretrain")
+    torch.manual_seed(0)
+    config = BertConfig(hidden_size=60, num_hidden_layers=5, num_attention_heads=3, intermediate_size=120)
+    torch.save(BertModel(config).state_dict(), folder / "pytorch_model.bin")
+    (folder / "bert_config.json").write_text(config.to_json_string(), encoding="utf-8")
+    shutil.copy(pretrained.find_model("embedded").vocabulary, folder / "vocab.txt")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_notebook_runs_with_another_model(name: str, other_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_MODEL", str(other_model))
+    run = execute(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4), NOTEBOOKS)
+    assert run.error is None
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -69,6 +69,14 @@ def test_a_failing_cell_is_named_with_its_line(tmp_path: Path) -> None:
     assert failed.notebook.cells[2].execution_count is None
 
 
+def test_outputs_of_an_earlier_run_do_not_survive_a_failure(tmp_path: Path) -> None:
+    old = v4.new_output("error", ename="Old", evalue="from an earlier run", traceback=["---> 1 old()"])
+    cells = [v4.new_code_cell("1 / 0", id="c0"), v4.new_code_cell("old()", id="c1", outputs=[old])]
+    failed = execute(v4.new_notebook(cells=cells), tmp_path)
+    assert failed.error == "cell c0, at `1 / 0`: ZeroDivisionError: division by zero"
+    assert failed.notebook.cells[1].outputs == []
+
+
 def test_a_cell_that_takes_too_long_ends_the_run(tmp_path: Path) -> None:
     stuck = run(tmp_path, "import time\ntime.sleep(60)", timeout=2)
     assert stuck.error is not None and stuck.seconds < 30
