@@ -31,7 +31,7 @@ help:
 	@echo "make test       run everything that CI runs (PYTEST_ARGS=... for pytest)"
 	@echo "make bench      measure speed and memory"
 	@echo "make notebooks  build the notebooks anew from notebooks/src"
-	@echo "make clean      remove .venv, caches and .course (your progress notes); your notebooks stay"
+	@echo "make clean      remove .venv and caches; your notebooks and your progress stay"
 	@echo "Options: PYTHON=/path/to/python3.12; TORCH=cpu on Linux without an NVIDIA card (a far smaller download)."
 
 lab:
@@ -63,5 +63,5 @@ notebooks:
 	@$(VENV_PYTHON) -m course_lib notebooks build
 
 clean:
-	rm -rf .venv .course .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .course/jupyterlab .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -32,4 +32,6 @@ def main(turns: int = 9) -> None:
         nothing = seconds("pass")
         for name, code in IMPORTS.items():
             added[name].append(seconds(code) - nothing)
-    write("startup", added_milliseconds={name: round(1000 * median(t[1:]), 1) for name, t in added.items()}, turns=turns)
+    write(
+        "startup", added_milliseconds={name: round(1000 * median(t[1:]), 1) for name, t in added.items()}, turns=turns
+    )

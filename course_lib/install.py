@@ -5,7 +5,7 @@ the first left behind and is done in a fraction of a second, without starting pi
 standard library alone, and syntax that Python 3.6 reads, so that an old Python can say that it is too old.
 
 What it keeps in `.venv`: `install.log`, pip's whole output; `course-install.json`, the stamp of a finished
-installation; `course-installing`, there while one is at work: found at the start, it means that the last one was cut off.
+installation; `course-installing`, there while one changes things: found at the start, it means that that was cut off.
 """
 
 import os
@@ -54,12 +54,11 @@ class InstallError(Exception):
 
 
 class PipFailed(InstallError):
-    """pip ended with an error. `offline`: for want of a network. `touched`: after it had begun to change `.venv`."""
+    """pip ended with an error. `offline`: for want of a network."""
 
-    def __init__(self, message: str, offline: bool, touched: bool) -> None:
+    def __init__(self, message: str, offline: bool) -> None:
         super().__init__(message)
         self.offline = offline
-        self.touched = touched
 
 
 class Wanted(NamedTuple):
@@ -135,21 +134,29 @@ def version_in(venv: Path) -> Optional[Version]:
     return (int(words[0]), int(words[1])) if words and len(words) == 2 else None
 
 
-def read_stamp(venv: Path) -> Optional[Dict]:
-    """The stamp of a finished installation, or None where there is none that can be read."""
+def read_note(path: Path) -> Optional[Dict]:
+    """What `write_note` wrote: the stamp or the marker; None where there is none that can be read."""
     try:
-        stamp = json.loads((venv / STAMP).read_text(encoding="utf-8"))
+        note = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return stamp if isinstance(stamp, dict) else None
+    return note if isinstance(note, dict) else None
+
+
+def write_note(path: Path, wanted: Wanted) -> None:
+    """Write down, in one step, what is or will be installed, and the version of the environment's Python."""
+    note = dict(wanted._asdict(), python=list(version_in(path.parent) or ()))
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def decide(venv: Path, wanted: Wanted) -> Tuple[str, str]:
-    """What to do: ("ready" | "update" | "create" | "rebuild", why, in words that may follow a colon)."""
+    """What to do: ("ready" | "update" | "create" | "rebuild", why, in words that follow "because")."""
     if not os.path.lexists(str(venv)):
         return "create", ""
     version = version_in(venv)
-    stamp = read_stamp(venv)
+    stamp = read_note(venv / STAMP)
     if (venv / MARKER).exists():
         return "rebuild", "the last installation did not come to its end"
     if version is None:
@@ -163,7 +170,7 @@ def decide(venv: Path, wanted: Wanted) -> Tuple[str, str]:
         return "rebuild", "the folder of the course was moved or copied"
     if stamp.get("python") != list(version):
         return "rebuild", "its Python was replaced by another version"
-    if wanted.torch and stamp.get("torch") != wanted.torch:
+    if wanted.torch and wanted.torch not in (stamp.get("torch"), installed_torch(venv)):
         return "rebuild", f"it has another build of PyTorch than TORCH={wanted.torch}"
     if stamp.get("inputs") != wanted.inputs:
         return "update", "the list of packages has changed"
@@ -372,15 +379,18 @@ class Progress:
     def close(self) -> None:
         """Leave the terminal's cursor on a clean line."""
         if self.is_terminal:
-            self.stream.write("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r")
+            self.stream.write("\r" + " " * self._width() + "\r")
             self.stream.flush()
+
+    @staticmethod
+    def _width() -> int:
+        return max(20, shutil.get_terminal_size().columns - 1)  # some terminals say that they have no columns
 
     def _write(self) -> None:
         seconds = int(time.monotonic() - self.began)
         text = f"  {seconds // 60}:{seconds % 60:02d} {self.phrase}"
         if self.is_terminal:
-            width = shutil.get_terminal_size().columns - 1
-            self.stream.write("\r" + text[:width].ljust(width))
+            self.stream.write("\r" + text[: self._width()].ljust(self._width()))
         else:
             self.stream.write(text + "\n")
         self.stream.flush()
@@ -392,8 +402,12 @@ def pip_environment() -> Dict[str, str]:
     return dict(os.environ, PIP_USER="0", PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
 
 
-def run_logged(command: Sequence[str], cwd: Path, log: Path, progress: Progress, lock: int) -> Tuple[int, str]:
-    """Run a command in `cwd`, append its output to `log`, show it shortened. Returns its exit code and output.
+def run_logged(
+    command: Sequence[str], cwd: Path, log: Path, watch: Callable[[str], None], tick: Callable[[], None], lock: int
+) -> Tuple[int, str]:
+    """Run a command in `cwd` and append its output to `log`. Returns its exit code and output.
+
+    watch: called with every line of output. tick: called every second without one.
 
     It inherits the file descriptor `lock`, so that it holds the lock for as long as it lives: killed outright, we could
     not end it, and the next installation must wait for it.
@@ -423,16 +437,14 @@ def run_logged(command: Sequence[str], cwd: Path, log: Path, progress: Progress,
                 try:
                     line = lines.get(timeout=1.0)
                 except queue.Empty:
-                    progress.tick()
+                    tick()
                     continue
                 if line is None:
                     break
                 output.append(line)
                 file.write(line)
                 file.flush()
-                short = shorten(line)
-                if short:
-                    progress.show(*short)
+                watch(line)
             return process.wait(), "".join(output)
         finally:
             if process.poll() is None:  # interrupted: leave nothing running behind our back
@@ -442,7 +454,6 @@ def run_logged(command: Sequence[str], cwd: Path, log: Path, progress: Progress,
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-            progress.close()
 
 
 @contextlib.contextmanager
@@ -484,9 +495,7 @@ def _lock(file: TextIO) -> bool:
 
 
 def make_environment(python: str, root: Path, venv: Path) -> None:
-    """Make `.venv` anew with the given interpreter, with whatever was in it before taken out."""
-    venv.mkdir(exist_ok=True)
-    (venv / MARKER).touch()
+    """Make `.venv` anew with the given interpreter, with whatever was in it before taken out but the marker."""
     for entry in list(venv.iterdir()):  # not `venv --clear`, which would take the marker away for a while
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(str(entry))
@@ -542,28 +551,24 @@ def installed_torch(venv: Path) -> str:
 
 
 def run_pip(root: Path, venv: Path, wanted: Wanted, index: str, lock: int) -> None:
-    """Install; raise PipFailed with a sentence where that fails."""
+    """Install; raise PipFailed with a sentence where that fails. Leaves the marker from when `.venv` begins to change."""
     progress = Progress(sys.stdout)
-    commands = pip_commands(
-        str(environment_python(venv)), wanted.extras, wanted.torch, torch_pin(root) if wanted.torch else "", index
-    )
-    everything = ""
-    for command in commands:
-        code, output = run_logged(command, root, venv / LOG, progress, lock)
-        everything += output
+
+    def watch(line: str) -> None:
+        if line.startswith("Installing collected packages:"):
+            write_note(venv / MARKER, wanted)
+        short = shorten(line)
+        if short:
+            progress.show(*short)
+
+    pin = torch_pin(root) if wanted.torch else ""
+    for command in pip_commands(str(environment_python(venv)), wanted.extras, wanted.torch, pin, index):
+        try:
+            code, output = run_logged(command, root, venv / LOG, watch, progress.tick, lock)
+        finally:
+            progress.close()
         if code:
-            sentence, offline = explain(output, str(root), str(Path(".venv") / LOG))
-            raise PipFailed(sentence, offline, "Installing collected packages" in everything)
-
-
-def write_stamp(venv: Path, wanted: Wanted) -> None:
-    """Note down that the installation is complete, as the last thing, in one step."""
-    version = version_in(venv)
-    stamp = dict(wanted._asdict(), python=list(version or ()), torch=installed_torch(venv) or wanted.torch)
-    temporary = venv / (STAMP + ".new")
-    temporary.write_text(json.dumps(stamp, indent=1), encoding="utf-8")
-    temporary.replace(venv / STAMP)
-    (venv / MARKER).unlink()
+            raise PipFailed(*explain(output, str(root), str(Path(".venv") / LOG)))
 
 
 def install(root: Path, extras: Iterable[str] = (), torch: str = "", index: str = TORCH_CPU_INDEX) -> int:
@@ -592,33 +597,36 @@ def install(root: Path, extras: Iterable[str] = (), torch: str = "", index: str 
         action, why = decide(venv, wanted)  # once more: another installation may just have done it
         if action == "ready":
             return 0
-        before = read_stamp(venv) if action == "update" else None
-        had = before.get("extras", []) if before else (read_stamp(venv) or {}).get("extras", [])
+        # What was asked for once stays: extras, and PyTorch's CPU build. So it is for one that was cut off, too.
+        before = read_note(venv / MARKER) or read_note(venv / STAMP) or {}
+        extras_before = set(before.get("extras", []))
         wanted = wanted._replace(
-            extras=tuple(sorted(set(wanted.extras) | (set(had) & set(known)))),
-            torch=torch or (before or {}).get("torch", ""),
+            extras=tuple(sorted(set(wanted.extras) | (extras_before & set(known)))),
+            torch=torch or before.get("torch", ""),
         )
-        python = choose_python(this_python()) if action in ("create", "rebuild") else ""
+        anew = action in ("create", "rebuild")
+        python = choose_python(this_python()) if anew else ""
         if action == "create":
             check_space(root, wanted.torch)
         announce(action, why, wanted.torch)
         began = time.monotonic()
-        if action in ("create", "rebuild"):
+        if anew:
+            venv.mkdir(exist_ok=True)
+            write_note(venv / MARKER, wanted)
             make_environment(python, root, venv)
         if action == "rebuild":
             check_space(root, wanted.torch)  # only now, when the old one has made room
-        (venv / MARKER).touch()
         try:
             run_pip(root, venv, wanted, index, lock)
         except PipFailed as error:
-            if not before or error.touched:
-                raise  # the marker stays: the next start begins anew
-            (venv / MARKER).unlink()  # what was there before is whole
-            if error.offline and set(extras) <= set(had):
+            untouched = before and not (venv / MARKER).exists()
+            if untouched and error.offline and set(extras) <= extras_before:
                 print(f"Warning: not brought up to date, what was installed before is used. {error}", flush=True)
                 return 0
             raise
-        write_stamp(venv, wanted)
+        write_note(venv / STAMP, wanted)
+        with contextlib.suppress(FileNotFoundError):
+            (venv / MARKER).unlink()
         print(f"Installed in {(time.monotonic() - began) / 60:.1f} minutes.", flush=True)
     return 0
 

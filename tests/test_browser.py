@@ -168,6 +168,17 @@ def test_run_all_in_jupyterlab_shows_every_figure_and_no_error(page, address: st
         assert len(figure["alt"].split()) > 3
 
 
+def test_saved_figures_and_hints_show_before_anything_is_run(page, address: str, copy: Path) -> None:
+    """A notebook from a fresh clone is not trusted, and JupyterLab cleans its HTML: the figures must survive that."""
+    base, token = re.match(r"(http://[^/]+)/.*?(token=\w+)", address).groups()
+    page.goto(f"{base}/lab/tree/notebooks/solutions/01_bert_outputs.ipynb?reset&{token}")
+    page.locator(".jp-Notebook h1", has_text="What goes into BERT").wait_for()
+    saved = (copy / "notebooks/solutions/01_bert_outputs.ipynb").read_text(encoding="utf-8")
+    figures = figures_in_view(page, "untouched")
+    assert len(figures) == saved.count("data:image/png;base64,")
+    assert all(figure["width"] > 100 and figure["alt"] for figure in figures)
+
+
 def test_no_dialog_and_no_news_meet_a_new_user(page, address: str) -> None:
     page.goto(address)
     page.locator(".jp-Notebook h1", has_text="Start here").wait_for()
