@@ -56,7 +56,7 @@ RELEASED = (
     Released("bert-base-multilingual-uncased", "102 languages", "lowered", "Apache-2.0", 105879, documented="110M"),
     Released("bert-base-chinese", "Chinese", "-", "Apache-2.0", 21128, documented="110M"),
     Released("sentence-transformers/all-MiniLM-L6-v2", "English", "lowered", "Apache-2.0", 30522, 384, 6, 12, 1536),
-    Released("google/bert_uncased_L-2_H-128_A-2", "English", "lowered", "Apache-2.0", 30522, 128, 2, 2, 512),
+    Released("google/bert_uncased_L-4_H-256_A-4", "English", "lowered", "Apache-2.0", 30522, 256, 4, 4, 1024),
     Released("hfl/chinese-roberta-wwm-ext", "Chinese", "-", "Apache-2.0", 21128),
     Released("hfl/chinese-macbert-base", "Chinese", "-", "Apache-2.0", 21128),
 )

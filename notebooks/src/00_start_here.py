@@ -15,9 +15,12 @@
 # %% [markdown]
 # ## A first answer
 #
-# BERT turns a text into vectors: lists of numbers. Texts that mean much the same get vectors
-# that point in much the same direction. Nobody told it our six sentences; it learned from other
-# texts what words mean.
+# BERT turns a text into vectors: lists of numbers. The BERT that comes with this course was then
+# trained further, on pairs of texts that belong together, so that texts with much the same
+# meaning get vectors that point in much the same direction. (A BERT fresh from its first training
+# does this far less well.) It has never seen our six sentences.
+#
+# You need not understand the code yet. Notebook 01 explains every line of it.
 
 # %%
 import torch
@@ -45,6 +48,9 @@ similarity = vectors @ vectors.T
 similarity.shape
 
 # %% [markdown]
+# *Cosine similarity* is 1 for vectors of the same direction, and near 0 for vectors that have
+# nothing to do with each other.
+#
 # **Predict before you run the next cell.** Which pairs of sentences will be most alike? No pair
 # shares a word that matters.
 
@@ -84,13 +90,15 @@ partner
 # and a *decoder* that writes. **BERT** (Devlin et al. 2019) is the encoder alone, trained in
 # two steps:
 #
-# 1. **Pretraining**: it reads a great many texts in which words are hidden, and learns to guess them. This takes days
-#    on many machines, and it is done once.
-# 2. **Fine-tuning**: a small new part, the *head*, is put on top, and both learn one task from a few thousand
-#    examples. This takes minutes, and everybody does it for their own task.
+# 1. **Pretraining**: it reads a great many texts in which words are hidden, and learns to guess
+#    them. This takes days on many machines, and it is done once.
+# 2. **Fine-tuning**: a small new part, the *head*, is put on top, and both learn one task from
+#    a few thousand examples. This takes minutes, and everybody does it for their own task.
 #
 # It is the habit that image recognition had before: take a ready convolutional network, and
 # train it a little further for your own pictures.
+#
+# The letters in the picture are explained right below it.
 
 # %% tags=["picture"]
 plots.diagram(
@@ -108,6 +116,7 @@ plots.diagram(
         ("bert", "head"),
         ("pre", "bert"),
         ("fine", "head"),
+        ("fine", "bert"),
     ],
     alt="A text goes through the tokenizer, which gives ids; through BERT, which gives a "
     "vector for each token; and through a head, which gives scores. Pretraining makes "
@@ -130,6 +139,9 @@ plots.diagram(
 # | V | vocabulary: tokens that the model knows | 30,522 |
 # | K | classes of a task | |
 # | C | channels, in convolutions only | |
+#
+# *Head* has two meanings in this field: the small part on top of BERT that answers a task, and
+# one of the N parallel parts of attention. K belongs to the first, N and D to the second.
 
 # %%
 B, T, H = hidden.shape
@@ -147,7 +159,8 @@ if EMBEDDED:
 # %% [markdown]
 # ## The course
 #
-# Twelve notebooks, in this order. Each stands on the ones before it.
+# Twelve notebooks. Read them in this order, or follow the arrows of the picture below: each needs
+# this one and those that lead to it.
 #
 # | notebook | you learn | code behind it |
 # |---|---|---|
@@ -217,9 +230,10 @@ print(f"{sum(f.state == 'ok' for f in findings)} of {len(findings)} checks are o
 # %% [markdown] items="002-17 002-40"
 # ### Versions
 #
-# An old project's page asks for Python 3.7, PyTorch 1.1, `tensorboardX` and `sklearn`, and
-# leaves the rest to chance: today it does not install. This course pins every package in
-# `constraints.txt` and is tested with exactly those.
+# An old project's page asks for Python 3.7, PyTorch 1.1, `tensorboardX` and `sklearn`, and leaves
+# the rest to chance. PyTorch 1.1 exists for old Pythons only, so what the page asks for cannot be
+# installed beside what you have. This course pins every package in `constraints.txt`, and is
+# tested with exactly those.
 #
 # What do you have? In a terminal, `pip list` shows all of it. In Python:
 
@@ -339,8 +353,12 @@ for path in sorted(files.folder.iterdir()):
 # | `vocab.txt` | one token a line; the number of the line is its id |
 # | `tokenizer.json`, `tokenizer_config.json` | how text is cut into tokens |
 #
-# The weights are checked once against the published fingerprint (sha256), so that you know what
-# you run.
+# An old project's folder, spelled `bert_pretain`, holds just three: the configuration, the weights
+# and `vocab.txt`. Those three are enough here too. Whatever else stands in the list above is notes
+# for people and for other programs.
+#
+# The embedded model's weights are checked against the published fingerprint (sha256), so that
+# you know what you run. The result is remembered until the file changes.
 
 # %%
 assert not EMBEDDED or files.sha256.startswith("53aa5117")
@@ -355,16 +373,19 @@ files.sha256
 # COURSE_MODEL=/my/folder/bert_pretrain make lab  # no network needed
 # ```
 #
+# On Windows, in the Anaconda Prompt: `set COURSE_MODEL=bert-base-chinese`, then
+# `python -m course_lib lab`.
+#
 # An old project asks you to download an archive and a vocabulary by hand, to unpack both, to
 # put them into a folder and to compare the file names. A name is enough now. If the hub is out
-# of reach, `HF_ENDPOINT` names a mirror of it. If there is no network at all, you get one
-# sentence and no riddle:
+# of reach, `HF_ENDPOINT` names a mirror of it. If a model is not on your computer and cannot be
+# downloaded, you get one sentence, and a guess when the name looks mistyped:
 
 # %%
 from course_lib.errors import ModelFilesError
 
 try:
-    pretrained.find_model("bert-base-unchained")
+    pretrained.find_model("bert-base-unchained", download=False)  # as without a network
 except ModelFilesError as error:
     print(error)
 
