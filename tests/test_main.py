@@ -69,3 +69,10 @@ def test_course_prints_a_row_a_notebook_with_seconds_and_memory() -> None:
     name, result, seconds, memory, unit = row.split()
     assert (name, result, unit) == ("00_start_here", "ok", "MB")
     assert float(seconds) > 0 and 100 < float(memory.replace(",", "")) < 2000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_a_reader_who_leaves_early_gets_no_traceback() -> None:
+    line = f'"{sys.executable}" -u -m course_lib notebooks drift | true'
+    done = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == ""
