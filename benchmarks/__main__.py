@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.record import RESULTS
 
-NAMES = ("startup", "pooling")
+NAMES = ("startup", "pooling", "headlines")
 
 
 def main() -> int:
