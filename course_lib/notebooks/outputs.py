@@ -11,7 +11,6 @@ from typing import Any
 from course_lib.notebooks import ROOT
 
 MAY_RAISE = "raises-exception"  # the tag that JupyterLab knows: a run goes on after such a cell
-SHOWS_WARNING = "shows-warning"  # the tag of a cell whose lesson is a warning: it must give one, without a path
 MAX_BYTES = 1_000_000
 
 _COLOUR_CODE = re.compile(r"\x1b\[[0-9;]*m")
@@ -69,29 +68,26 @@ def problems(notebook: Any, name: str) -> list[str]:
             found.append(f"{where}: was not executed")
         if may_raise and not any(o.output_type == "error" for o in cell.outputs):
             found.append(f"{where}: is tagged {MAY_RAISE} and raises nothing")
-        warns = SHOWS_WARNING in cell.metadata.get("tags", [])
-        if warns and not any(o.get("name") == "stderr" for o in cell.outputs):
-            found.append(f"{where}: is tagged {SHOWS_WARNING} and shows none")
         for output in cell.outputs:
-            found += [f"{where}: {what}" for what in _output_problems(output, may_raise, warns)]
+            found += [f"{where}: {what}" for what in _output_problems(output, may_raise)]
     return found
 
 
-def _output_problems(output: Any, may_raise: bool, warns: bool) -> list[str]:
+def _output_problems(output: Any, may_raise: bool) -> list[str]:
     found: list[str] = []
     text = json.dumps(output, ensure_ascii=False)
     if len(text) > MAX_BYTES:
         found.append(f"an output of {len(text) / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB")
     if output.output_type == "error" and not may_raise:
         found.append(f"error output {output.ename}: {output.evalue}")
-    if output.output_type == "stream" and output.name == "stderr" and not warns:
+    if output.output_type == "stream" and output.name == "stderr":
         found.append(f"text on stderr: {output.text.strip()[:200]!r}")
     readable = _readable(output)
     for path in sorted(set(_PATH.findall(readable)) | {p for p in (str(ROOT), str(Path.home()), sys.prefix) if p in readable}):  # fmt: skip
         found.append(f"a path of this machine: {path!r}")
     if _ADDRESS.search(readable):
         found.append("a memory address, which changes at every run")
-    if output.output_type != "error" and not warns and _WARNING.search(readable):
+    if output.output_type != "error" and _WARNING.search(readable):
         found.append(f"a warning: {readable.strip()[:200]!r}")
     return found + _image_problems(output)
 

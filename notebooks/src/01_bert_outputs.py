@@ -7,7 +7,8 @@
 #
 # **You need:** [00_start_here](00_start_here.ipynb) and a little PyTorch.
 #
-# **Time:** 90 minutes with the exercises. (With a model of your own: it needs at least 4 layers.)
+# **Time:** 90 minutes with the exercises. (With a model of your own: it needs at least 4
+# layers.)
 
 # %%
 import torch
@@ -194,8 +195,8 @@ plots.heatmap(
 )
 
 # %% [markdown]
-# `[CLS]`, the first text and its `[SEP]` have type 0. The second text and its `[SEP]` have type 1.
-# A pair has **three** special tokens.
+# The first text has type 0, with its `[CLS]` and its `[SEP]`. The second text and its `[SEP]` have
+# type 1. A pair has **three** special tokens.
 
 # %%
 first_sep = pair_tokens.index("[SEP]")
@@ -299,15 +300,15 @@ print(
 assert torch.allclose(first_text(additive), first_text(inverted), atol=1e-4)
 
 # %% [markdown]
-# No error, and the opposite of what was meant: the padding is kept and the words are hidden. Give
-# a (B, T) mask of ones and zeros, always.
+# No error, and the opposite of what was meant: the padding is kept and the words are hidden.
+# Give a (B, T) mask of ones and zeros, always.
 
 # %% [markdown]
 # ### Exercise 1 · Count the real tokens (5 minutes)
 #
 # Write `count_tokens(input_ids, attention_mask)`: for each text of the batch, how many tokens
-# are neither padding nor `[CLS]` nor `[SEP]`? The result has shape (B,). The check makes
-# its own ids, with the `[CLS]` and `[SEP]` of our tokenizer (101 and 102).
+# are neither padding nor `[CLS]` nor `[SEP]`? The result has shape (B,). The check makes its
+# own ids, with the `[CLS]` and `[SEP]` of our tokenizer (101 and 102).
 
 
 # %%
@@ -349,9 +350,9 @@ plots.Table(
 #
 # $$4\,(H^2 + H) \;+\; (HF + F) + (FH + H) \;+\; 2 \cdot 2H$$
 #
-# The tables of the embeddings, one more LayerNorm and the pooler come on top. What all these parts
-# do is the matter of notebook 04; here we only count them. The library counts with this formula;
-# PyTorch counts the real tensors. They agree.
+# The tables of the embeddings, one more LayerNorm and the pooler come on top. What all these
+# parts do is the matter of notebook 04; here we only count them. The library counts with this
+# formula; PyTorch counts the real tensors. They agree.
 
 # %%
 parts = count_parameters(model.config)
@@ -370,8 +371,8 @@ plots.bars(
 )
 
 # %% [markdown]
-# Here half of all parameters are the table of words. In bert-base-uncased it is about a fifth, in
-# bert-large-uncased a tenth. With a vocabulary four times as large, as in
+# Here half of all parameters are the table of words. In bert-base-uncased it is about a fifth,
+# in bert-large-uncased a tenth. With a vocabulary four times as large, as in
 # bert-base-multilingual-cased, it is half again.
 
 # %%
@@ -451,8 +452,8 @@ first, second, third = outputs
 print(repr(first), repr(second), repr(third))
 
 # %% [markdown]
-# Three strings: looping over a dictionary gives its **keys**. The next line of that question joins
-# the layers with `torch.cat`, and fails on a piece of text:
+# Three strings: looping over a dictionary gives its **keys**. The next line of that question
+# joins the layers with `torch.cat`, and fails on a piece of text:
 
 # %%
 try:
@@ -461,8 +462,9 @@ except TypeError as error:
     print(type(error).__name__, "-", str(error).splitlines()[0])
 
 # %% [markdown]
-# A page that says "the output is a tuple of four parts" misleads in the same way. Indexing gives
-# the value and slicing a tuple of values; but which one is number 2 depends on what was asked for.
+# A page that says "the output is a tuple of four parts" misleads in the same way. Indexing
+# gives the value and slicing a tuple of values; but which one is number 2 depends on what was
+# asked for.
 
 # %%
 assert (first, second, third) == ("last_hidden_state", "pooler_output", "hidden_states")
@@ -637,9 +639,9 @@ assert fully_connected(joined).shape == (B, T, 5)
 fully_connected(joined).shape
 
 # %% [markdown]
-# `nn.Linear` works on the **last** dimension and leaves all others alone: here it gives a row of
-# scores for each token. For *one label a text* you need one vector a text. That is why the tokens
-# are pooled; the linear layer does not ask for it.
+# `nn.Linear` works on the **last** dimension and leaves all others alone: here it gives a row
+# of scores for each token. For *one label a text* you need one vector a text. That is why the
+# tokens are pooled; the linear layer does not ask for it.
 
 # %% [markdown] items="001-05"
 # The question's way to pool is `torch.mean((12,200,768*4), dim=1)`. It passes a tuple of three
@@ -655,8 +657,8 @@ assert joined.mean(dim=1).shape == (B, 4 * H)
 # %% [markdown] items="001-15 001-16 001-17"
 # ### The mean, with and without padding
 #
-# That mean has a fault that no error reveals: the vectors of `[PAD]` are in it. Take one sentence
-# and give it five tokens of padding:
+# That mean has a fault that no error reveals: the vectors of `[PAD]` are in it. Take one
+# sentence and give it five tokens of padding:
 
 # %%
 short = sentences[0]
@@ -665,8 +667,8 @@ padded = tokenizer(short, padding="max_length", max_length=length + 5, return_te
 padded["input_ids"]
 
 # %% [markdown]
-# **Predict:** with more and more padding, what happens to the plain mean of the sentence? And to
-# one that leaves the padding out?
+# **Predict:** with more and more padding, what happens to the plain mean of the sentence? And
+# to one that leaves the padding out?
 
 # %%
 paddings, plain_similarity, masked_similarity = [0, 5, 10, 20, 40], [], []
@@ -728,9 +730,9 @@ check.masked_mean(masked_mean)
 # <code>weight.sum(dim=1)</code>, shape (B, 1).</details>
 
 # %% [markdown]
-# The answer in the forum does it like this. The sum counts only the real tokens, and so does the
-# divisor; `clamp` keeps an empty text from a division by zero. The library's `masked_mean` gives
-# the same numbers.
+# The answer in the forum does it like this. The sum counts only the real tokens, and so does
+# the divisor; `clamp` keeps an empty text from a division by zero. The library's `masked_mean`
+# gives the same numbers.
 
 
 # %%
@@ -804,8 +806,8 @@ assert torch.allclose(concatenated(joined_text), averaged(route_1), atol=1e-5)
 # *What is the original BERT way?*, the question asks. There is none, says the answer. For
 # sentences that is right: the paper uses the `[CLS]` output of the last layer alone, and trains
 # everything. But it also tries BERT as a frozen source of features (section 5.3). For **named
-# entities**, token by token, joining the last four layers was the best of the ways it tried, and
-# came close to full fine-tuning.
+# entities**, token by token, joining the last four layers was the best of the ways it tried,
+# and came close to full fine-tuning.
 
 # %% [markdown]
 # ### Exercise 5 · `[CLS]` of the last four layers (8 minutes)
@@ -908,16 +910,20 @@ assert (once - again).abs().max() > 0.01
 #
 # **Predict:** ask for them as you asked for hidden states. What do you get?
 
-# %% tags=["shows-warning"]
-with torch.no_grad():
+# %%
+from course_lib.remarks import remarks
+
+with torch.no_grad(), remarks() as said:
     surprise = model(**batch, output_attentions=True)
 print(len(surprise.attentions), "attentions")
+print(*said)
 
 # %% [markdown]
-# An empty tuple. No error stops you; there is only one line that is easy to miss, and it names the
-# remedy. By default PyTorch's fast attention runs (*sdpa*, `scaled_dot_product_attention`). It does
-# not hand out the table of weights; its fast routes never even build it as a whole, and that is
-# why they are fast. Ask for the slower, explicit way when you load the model.
+# An empty tuple. No error stops you; there is only one line that is easy to miss, and it names
+# the remedy. (`remarks` collects what libraries say besides their results, so that we can print
+# it.) By default PyTorch's fast attention runs (*sdpa*, `scaled_dot_product_attention`). It
+# does not hand out the table of weights; its fast routes never even build it as a whole, and
+# that is why they are fast. Ask for the slower, explicit way when you load the model.
 
 # %%
 assert len(surprise.attentions) == 0 and model.config._attn_implementation == "sdpa"
@@ -968,8 +974,8 @@ with torch.no_grad():
 attention.shape  # (L, N, T, T)
 
 # %% [markdown]
-# Then we give every head a score for each of four habits: what share of its attention goes to the
-# previous token, to the same word elsewhere, to the separators, to `[CLS]`?
+# Then we give every head a score for each of four habits: what share of its attention goes to
+# the previous token, to the same word elsewhere, to the separators, to `[CLS]`?
 
 # %%
 same_word = torch.tensor(
@@ -1033,8 +1039,8 @@ if EMBEDDED:
 # ### Exercise 6 · How much each head looks at `[CLS]` (10 minutes)
 #
 # Write `attention_to_cls(attentions, mask)`: for each layer and head, the mean over all real
-# tokens of the batch (not text by text) of the weight that they give to `[CLS]`. `attentions` is
-# the tuple of L tensors (B, N, T, T), `mask` is (B, T). The result has shape (L, N).
+# tokens of the batch (not text by text) of the weight that they give to `[CLS]`. `attentions`
+# is the tuple of L tensors (B, N, T, T), `mask` is (B, T). The result has shape (L, N).
 
 
 # %%
@@ -1103,8 +1109,8 @@ plots.heatmap(
 
 # %% [markdown]
 # Each layer changes a little; far layers differ much. The steps grow towards the end, and on
-# average the last layer is least like the others. One explanation is that training asks something
-# particular of the last layer. We have not tested it.
+# average the last layer is least like the others. One explanation is that training asks
+# something particular of the last layer. We have not tested it.
 
 # %%
 if EMBEDDED:
@@ -1116,10 +1122,10 @@ if EMBEDDED:
 # %% [markdown]
 # ## One word, two meanings
 #
-# What do the layers make of a word with two meanings? Eight sentences, four about rivers and four
-# about money. In all of them *bank* is the second word. So word, position and type agree, and the
-# eight **embeddings are equal**. (With *bank* in other places, the positions alone would draw
-# groups.)
+# What do the layers make of a word with two meanings? Eight sentences, four about rivers and
+# four about money. In all of them *bank* is the second word. So word, position and type agree,
+# and the eight **embeddings are equal**. (With *bank* in other places, the positions alone
+# would draw groups.)
 
 # %%
 contexts = [
@@ -1219,9 +1225,9 @@ if EMBEDDED:
 # | a CNN over all layers | `hidden_states`, stacked | (B, L+1, T, H) | 03, 09 |
 # | to see what a head does | `attentions`, with eager attention | L of (B, N, T, T) | 10 |
 #
-# One page says that `pooler_output` is "not a good summary" and that a mean is better; another says
-# that it depends. The second is right: it depends on how the model was trained, and on whether you
-# fine-tune it. Notebook 07 will measure it over several seeds.
+# One page says that `pooler_output` is "not a good summary" and that a mean is better; another
+# says that it depends. The second is right: it depends on how the model was trained, and on
+# whether you fine-tune it. Notebook 07 will measure it over several seeds.
 
 # %% [markdown] items="002-105"
 # ## A model from a folder, in transformers' own words
@@ -1295,16 +1301,16 @@ plots.bars(
 )
 
 # %% [markdown]
-# **Always look at the tokens before you train.** A model whose vocabulary lacks your language sees
-# mostly `[UNK]`, and cannot learn what it cannot see.
+# **Always look at the tokens before you train.** A model whose vocabulary lacks your language
+# sees mostly `[UNK]`, and cannot learn what it cannot see.
 
 # %% [markdown] items="002-94"
 # ### The same texts with a Chinese vocabulary
 #
 # A Chinese vocabulary has the characters, one token each, and word pieces for Latin letters. We
 # make a tiny one from the sentences of three old pages. The ids differ from those of
-# *bert-base-chinese*; **the tokens are the same**. (We put *be* and *##rt* into it because the page
-# shows that the real vocabulary has them.)
+# *bert-base-chinese*; **the tokens are the same**. (We put *be* and *##rt* into it because the
+# page shows that the real vocabulary has them.)
 
 # %%
 pages = ["我在测试bert", "我热爱这个世界", "让我们来看一下bert的输出都有哪些"]
@@ -1323,8 +1329,8 @@ assert testing["token_type_ids"] == [0] * 8 and testing["attention_mask"] == [1]
 
 # %% [markdown] items="002-110"
 # The second page prints `[1, 9, 768]`, 13 hidden states and 12 attentions for its sentence, the
-# third one `[1, 18, 768]`, 13 and 12, and *four* keys. A model of the size of bert-base, without
-# numbers, gives the same shapes. The keys are five today.
+# third one `[1, 18, 768]`, 13 and 12, and *four* keys. A model of the size of bert-base,
+# without numbers, gives the same shapes. The keys are five today.
 
 # %%
 with torch.device("meta"):
@@ -1346,9 +1352,9 @@ assert [len(small(page)["input_ids"]) for page in pages] == [8, 9, 18]
 # %% [markdown]
 # ## Which checkpoint?
 #
-# The seven checkpoints of the first releases, and some that came later with the same form. The old
-# pages round the sizes, and give 110M to three models that differ by more than rounding: the two
-# multilingual ones are far larger, the Chinese one smaller. Their vocabularies make the
+# The seven checkpoints of the first releases, and some that came later with the same form. The
+# old pages round the sizes, and give 110M to three models that differ by more than rounding:
+# the two multilingual ones are far larger, the Chinese one smaller. Their vocabularies make the
 # difference. **Here they are counted.**
 
 # %%
@@ -1371,9 +1377,9 @@ assert round(millions["bert-large-uncased"]) == 335  # the page: 340M
 assert all(r.max_position_embeddings == 512 and r.licence == "Apache-2.0" for r in RELEASED)
 
 # %% [markdown]
-# A newer encoder, **ModernBERT** (Warner et al. 2024), reads up to 8,192 tokens. It is not a BERT
-# inside (other positions, other feed-forward part, no token types), so this course's classes do not
-# load it. Its size, counted in the same way:
+# A newer encoder, **ModernBERT** (Warner et al. 2024), reads up to 8,192 tokens. It is not a
+# BERT inside (other positions, other feed-forward part, no token types), so this course's
+# classes do not load it. Its size, counted in the same way:
 
 # %%
 from transformers import ModernBertConfig, ModernBertModel
@@ -1385,8 +1391,8 @@ assert round(modern_size / 1e6) == 149 and modern.config.max_position_embeddings
 print(f"{modern_size:,} parameters, {modern.config.max_position_embeddings:,} positions")
 
 # %% [markdown]
-# All models of the table read at most **512 tokens**, and all of them and ModernBERT are under the
-# **Apache 2.0** licence: use them at work, keep the notice.
+# All models of the table read at most **512 tokens**, and all of them and ModernBERT are under
+# the **Apache 2.0** licence: use them at work, keep the notice.
 #
 # | your text | begin with |
 # |---|---|
@@ -1398,8 +1404,8 @@ print(f"{modern_size:,} parameters, {modern.config.max_position_embeddings:,} po
 # | a quick try on a slow machine | `google/bert_uncased_L-4_H-256_A-4` |
 # | long English texts, a new project | `answerdotai/ModernBERT-base` |
 #
-# To switch every notebook: `COURSE_MODEL=bert-base-chinese make lab`; on Windows,
-# `set COURSE_MODEL=bert-base-chinese`, then `python -m course_lib lab`. The names are on the Hugging
+# To switch every notebook: `COURSE_MODEL=bert-base-chinese make lab`; on Windows, `set
+# COURSE_MODEL=bert-base-chinese`, then `python -m course_lib lab`. The names are on the Hugging
 # Face hub; see [00_start_here](00_start_here.ipynb) for folders and mirrors.
 
 # %% [markdown]

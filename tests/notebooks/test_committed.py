@@ -100,6 +100,14 @@ def test_a_notebook_opens_and_closes_as_the_course_promises(name: str) -> None:
         assert word in "\n".join(cell.source for cell in cells[-4:] if cell.cell_type == "markdown"), (word, closing)
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_sentence_breaks_into_a_list(name: str) -> None:
+    """A line that begins with `1.` or `-` right under a line of prose becomes a list, wherever the text was wrapped."""
+    for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"^(?![-*#|>\d ]).*[^\s:]\n(?:\d+\.|[-*]) ", cell.source, re.MULTILINE), cell.source
+
+
 def test_all_notebooks_together_stay_small() -> None:
     assert sum(path.stat().st_size for path in NOTEBOOKS.rglob("*.ipynb")) < 20_000_000
 

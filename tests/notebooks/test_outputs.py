@@ -2,7 +2,7 @@ import nbformat.v4 as v4
 import pytest
 
 from course_lib.notebooks import ROOT
-from course_lib.notebooks.outputs import MAY_RAISE, SHOWS_WARNING, problems, short_traceback, tidy
+from course_lib.notebooks.outputs import MAY_RAISE, problems, short_traceback, tidy
 from course_lib.plots import heatmap
 
 IMAGE = heatmap([[0.0, 1.0], [1.0, 0.0]], "A small heat map with two bright cells")._repr_mimebundle_()["text/html"]
@@ -44,14 +44,6 @@ def test_words_that_must_not_be_committed(text: str, expected: str) -> None:
 
 def test_stderr_is_refused() -> None:
     assert "stderr" in said(v4.new_output("stream", name="stderr", text="Loading: 100%"))
-
-
-def test_a_cell_about_a_warning_shows_one_and_no_path() -> None:
-    warning = v4.new_output("stream", name="stderr", text="FutureWarning: add_(Number, Tensor) is deprecated")
-    assert said(warning, tags=[SHOWS_WARNING]) == ""
-    assert "shows none" in said(tags=[SHOWS_WARNING])
-    with_path = v4.new_output("stream", name="stderr", text="/opt/python/optim.py:3: FutureWarning: old")
-    assert "path of this machine" in said(with_path, tags=[SHOWS_WARNING])
 
 
 def test_an_error_is_refused_unless_the_cell_may_raise() -> None:
