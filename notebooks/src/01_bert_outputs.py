@@ -709,7 +709,9 @@ if EMBEDDED:
 # %% [markdown]
 # ### Exercise 4 · Mean without padding (8 minutes)
 #
-# Write it yourself, from the mask (B, T) and the hidden states (B, T, H).
+# Write it yourself, from the mask $m$ (B, T) and the hidden states $h$ (B, T, H):
+#
+# $$\text{masked mean} = \frac{\sum_t m_t \, h_t}{\sum_t m_t}$$
 
 
 # %%
@@ -906,7 +908,13 @@ assert (once - again).abs().max() > 0.01
 # ## `attentions`: L tensors (B, N, T, T)
 #
 # In every layer each of N *heads* decides, for each token, how much it looks at every other
-# token. These are the weights after the softmax.
+# token:
+#
+# $$A = \text{softmax}\!\left(\frac{Q K^\top}{\sqrt{D}}\right)$$
+#
+# Q and K (*queries* and *keys*) are two linear layers' views of the tokens, and A is a table of
+# T × T weights. The softmax makes each row positive with sum 1. Notebook 04 builds all of this; here
+# we only look at A.
 #
 # **Predict:** ask for them as you asked for hidden states. What do you get?
 
