@@ -24,8 +24,12 @@ from course_lib.errors import SetupError
 FIRST_NOTEBOOK = "00_start_here.ipynb"
 _USUAL_PORT = 8888
 
-# JupyterLab's defaults, overridden: a fresh one asks in a pop-up whether to fetch news, and asks the network for updates.
-_OVERRIDES = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+# JupyterLab's defaults, overridden: a fresh one asks in a pop-up whether to fetch news, asks the network for updates, and
+# opens a Markdown page as source text.
+_OVERRIDES = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -179,6 +179,16 @@ def test_saved_figures_and_hints_show_before_anything_is_run(page, address: str,
     assert all(figure["width"] > 100 and figure["alt"] for figure in figures)
 
 
+def test_a_page_opens_rendered_and_a_link_of_the_index_leads_to_its_cell(page, address: str) -> None:
+    base, token = re.match(r"(http://[^/]+)/.*?(token=\w+)", address).groups()
+    page.goto(f"{base}/lab/tree/docs/sources.md?reset&{token}")
+    page.locator(".jp-RenderedMarkdown a", has_text="Is pooling expensive").first.click()
+    page.locator(".jp-Notebook h3", has_text="Is pooling expensive").wait_for()
+    page.wait_for_function("""() => [...document.querySelectorAll(".jp-Notebook h3")].some(
+        h => h.innerText.includes("Is pooling expensive") && h.getBoundingClientRect().bottom > 0
+             && h.getBoundingClientRect().top < innerHeight)""")
+
+
 def test_no_dialog_and_no_news_meet_a_new_user(page, address: str) -> None:
     page.goto(address)
     page.locator(".jp-Notebook h1", has_text="Start here").wait_for()
