@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.record import RESULTS
 
-NAMES = ("startup", "pooling", "headlines")
+NAMES = ("startup", "pooling", "headlines", "bert", "encode")
 
 
 def main() -> int:

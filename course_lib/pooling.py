@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def cls(hidden: Tensor) -> Tensor:
@@ -51,6 +51,45 @@ def mean_last(hidden_states: Sequence[Tensor], layers: int = 4) -> Tensor:
     """The mean of the last layers, token by token: -> (B, T, H)."""
     _check_layers(hidden_states, layers)
     return torch.stack(tuple(hidden_states[-layers:])).mean(dim=0)
+
+
+class LayerMix(nn.Module):
+    """A weighted mean of all layers, the weights learned: L + 1 of (B, T, H) -> (B, T, H).
+
+    One weight a layer, the same for every text (softmax over the layers; Peters et al. 2018, ELMo, equation 1). An old
+    recipe reckons the weights from sums over the batch, so that a text's answer depends on its neighbours; these do not
+    see the texts at all. At the start all layers count alike.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(layers))
+
+    def forward(self, hidden_states: Sequence[Tensor]) -> Tensor:
+        """L + 1 of (B, T, H) -> (B, T, H)."""
+        _check_layers(hidden_states, len(self.scores))
+        weights = self.scores.softmax(dim=0).to(hidden_states[0].dtype)
+        mixed = weights[0] * hidden_states[-len(weights)]
+        for weight, hidden in zip(weights[1:], hidden_states[len(hidden_states) - len(weights) + 1 :], strict=True):
+            mixed = mixed + weight * hidden  # one layer at a time: no (L + 1, B, T, H) tensor is built
+        return mixed
+
+
+class MultiSampleDropout(nn.Module):
+    """The mean of a layer's answers over several dropouts of the same input: (..., H) -> (..., K) (Inoue 2019).
+
+    In evaluation mode it is the layer alone, once.
+    """
+
+    def __init__(self, layer: nn.Module, samples: int = 5, p: float = 0.5) -> None:
+        super().__init__()
+        self.layer, self.samples, self.dropout = layer, samples, nn.Dropout(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., H) -> (..., K)."""
+        if not self.training:
+            return self.layer(x)
+        return torch.stack([self.layer(self.dropout(x)) for _ in range(self.samples)]).mean(dim=0)
 
 
 def _check(hidden: Tensor, mask: Tensor) -> None:

@@ -75,7 +75,7 @@ class ModelFiles:
     weights: Path  # model.safetensors, model.safetensors.index.json or pytorch_model.bin
     shards: tuple[Path, ...]  # the files that hold the tensors: (weights,), or those that the index lists
     vocabulary: Path | None  # vocab.txt
-    tokenizer: Path | None  # tokenizer.json; at least one of the two is there
+    tokenizer: Path | None  # tokenizer.json; unless it was not asked for, at least one of the two is there
     model_type: str  # "bert" or "ernie"
     sha256: str | None = None  # of the weights; known for the embedded model alone
 
@@ -91,12 +91,13 @@ class MissingFileError(ModelFilesError):
 # ---------------------------------------------------------------------------------------------------- finding
 
 
-def find_model(name_or_path: str | Path | None = None, *, download: bool = True) -> ModelFiles:
+def find_model(name_or_path: str | Path | None = None, *, download: bool = True, vocabulary: bool = True) -> ModelFiles:
     """Return the checked files of a model.
 
     Args:
         name_or_path: see the head of this module.
         download: False keeps to what is on this computer.
+        vocabulary: False takes a folder without vocabulary too, as `save_pretrained` of a model alone leaves it.
 
     Raises:
         ModelFilesError: nothing of this name, no network, half a download, damaged files, or another kind of model.
@@ -107,15 +108,15 @@ def find_model(name_or_path: str | Path | None = None, *, download: bool = True)
         if chosen in ("", "default", "embedded"):
             return _find_embedded()
         try:
-            return _find_named(chosen, download)
+            return _find_named(chosen, download, vocabulary)
         except ModelFilesError as error:
             raise type(error)(f"COURSE_MODEL={chosen}: {error}") from error
     if name_or_path == "embedded":
         return _find_embedded()
-    return _find_named(name_or_path, download)
+    return _find_named(name_or_path, download, vocabulary)
 
 
-def _find_named(asked: str | Path, download: bool) -> ModelFiles:
+def _find_named(asked: str | Path, download: bool, vocabulary: bool) -> ModelFiles:
     name = os.fspath(asked)
     if not name.strip():
         raise ModelFilesError(
@@ -124,7 +125,7 @@ def _find_named(asked: str | Path, download: bool) -> ModelFiles:
     path = Path(name).expanduser()
     if _is_there(path):
         if path.is_dir():
-            return _check_folder(path, name, "folder")
+            return _check_folder(path, name, "folder", vocabulary)
         raise ModelFilesError(
             f"'{name}' is a file, and a model is a folder (configuration, weights, vocabulary): give the folder "
             f"'{path.parent}' instead."
@@ -347,9 +348,9 @@ def _hub_error(errors: Any, name: str, error: Exception) -> ModelFilesError:
 # ---------------------------------------------------------------------------------------------------- folders
 
 
-def _check_folder(folder: Path, name: str, origin: str) -> ModelFiles:
+def _check_folder(folder: Path, name: str, origin: str, needs_vocabulary: bool = True) -> ModelFiles:
     try:
-        return _check_files(folder, name, origin)
+        return _check_files(folder, name, origin, needs_vocabulary)
     except PermissionError as error:
         raise ModelFilesError(
             f"'{error.filename or folder}' cannot be read ({error.strerror}): change its permissions, or copy the "
@@ -357,7 +358,7 @@ def _check_folder(folder: Path, name: str, origin: str) -> ModelFiles:
         ) from error
 
 
-def _check_files(folder: Path, name: str, origin: str) -> ModelFiles:
+def _check_files(folder: Path, name: str, origin: str, needs_vocabulary: bool) -> ModelFiles:
     if not folder.is_dir():
         raise MissingFileError(f"There is no folder '{folder}'.")
     model_type = _read_kind(folder, name)
@@ -365,7 +366,7 @@ def _check_files(folder: Path, name: str, origin: str) -> ModelFiles:
     for shard in shards:
         _check_weights_file(shard)
     vocabulary, tokenizer = folder / "vocab.txt", folder / "tokenizer.json"
-    if not (vocabulary.is_file() or tokenizer.is_file()):
+    if needs_vocabulary and not (vocabulary.is_file() or tokenizer.is_file()):
         raise MissingFileError(
             f"The folder '{folder}' has no vocabulary, so no text can be turned into numbers: put the vocab.txt (or "
             "tokenizer.json) that belongs to this model beside its weights."

@@ -91,3 +91,67 @@ def test_shapes_that_do_not_fit_are_named(pool) -> None:
 def test_too_few_layers_are_named(states) -> None:
     with pytest.raises(ValueError, match=r"outputs\.hidden_states"):
         pooling.concat_last(states)
+
+
+def test_the_layer_mix_starts_as_the_plain_mean_and_learns_one_weight_a_layer() -> None:
+    states = tuple(torch.randn(2, 3, 5) for _ in range(7))
+    mix = pooling.LayerMix(7)
+    torch.testing.assert_close(mix(states), torch.stack(states).mean(0))
+    with torch.no_grad():
+        mix.scores[2] = 50.0
+    torch.testing.assert_close(mix(states), states[2])
+    mix(states).sum().backward()
+    assert mix.scores.grad.shape == (7,)
+
+
+@given(batches(), st.integers(0, 99))
+def test_the_layer_mix_of_a_text_does_not_depend_on_its_neighbours(made, seed: int) -> None:
+    hidden, _ = made
+    states = tuple(hidden * (layer + 1) for layer in range(4))
+    mix = pooling.LayerMix(4)
+    torch.nn.init.normal_(mix.scores, generator=torch.Generator().manual_seed(seed))
+    together = mix(states)
+    for i in range(len(hidden)):
+        torch.testing.assert_close(mix([state[i : i + 1] for state in states]), together[i : i + 1])
+
+
+def test_the_old_recipe_of_layer_attention_does_depend_on_them() -> None:
+    """The repository's page sums the scores over the batch: what the test above is there to find."""
+    states = torch.randn(13, 4, 1, 8)  # layers, texts, [CLS], hidden
+    given_weights = torch.rand(13, 1)
+
+    def old_recipe(of: torch.Tensor) -> torch.Tensor:
+        scores = torch.sum(of * given_weights.view(13, 1, 1, 1), dim=[1, 3])
+        weights = torch.softmax(scores.view(-1), dim=0)
+        return torch.sum(of * weights.view(13, 1, 1, 1), dim=[0, 2])
+
+    assert not torch.allclose(old_recipe(states)[:1], old_recipe(states[:, :1]), atol=1e-3)
+
+
+def test_a_mix_of_too_few_states_is_named() -> None:
+    with pytest.raises(ValueError, match="last 7 layers of 3"):
+        pooling.LayerMix(7)([torch.randn(1, 2, 3)] * 3)
+
+
+def test_multi_sample_dropout_is_one_pass_in_evaluation_and_a_mean_in_training() -> None:
+    layer = torch.nn.Linear(64, 3)
+    several = pooling.MultiSampleDropout(layer, samples=4, p=0.5)
+    x = torch.randn(2, 64)
+    torch.testing.assert_close(several.eval()(x), layer(x))
+    several.train()
+    single = torch.stack([layer(several.dropout(x)) for _ in range(200)]).std(0).mean()
+    averaged = torch.stack([several(x) for _ in range(200)]).std(0).mean()
+    assert 0.35 < averaged / single < 0.65  # the spread of a mean of 4 is half of one
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_stays_half_and_close(dtype: torch.dtype) -> None:
+    hidden, mask = torch.randn(2, 5, 8), torch.tensor([[1, 1, 0, 0, 0], [1] * 5])
+    states = tuple(hidden.to(dtype) for _ in range(5))
+    for pooled, exact in (
+        (pooling.masked_mean(hidden.to(dtype), mask), pooling.masked_mean(hidden, mask)),
+        (pooling.masked_max(hidden.to(dtype), mask), pooling.masked_max(hidden, mask)),
+        (pooling.LayerMix(5)(states), hidden),
+    ):
+        assert pooled.dtype == dtype
+        torch.testing.assert_close(pooled.float(), exact, atol=0.05, rtol=0.05)

@@ -1,0 +1,126 @@
+"""Many texts to vectors, quickly: the encoder, a pooling, and no work on padding that can be avoided.
+
+Texts are tokenised in bulk, sorted by length, and put into batches of about equally many tokens, so that short texts do
+not wait for long ones; the order of the texts is restored at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from course_lib import pooling
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Each takes the last hidden state (B, T, H) and the mask (B, T), and gives (B, H).
+POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": pooling.masked_mean,
+    "max": pooling.masked_max,
+    "cls": lambda hidden, mask: pooling.cls(hidden),
+}
+_LONG_WORK = 2000  # texts from which a progress bar is worth its line
+
+
+def encode(
+    texts: Sequence[str],
+    model: Any = None,
+    tokenizer: Any = None,
+    pooling: str = "mean",
+    normalise: bool = False,
+    batch_tokens: int = 4096,
+    max_tokens: int = 512,
+    precision: str = "float32",
+    progress: bool | None = None,
+) -> np.ndarray:
+    """Vectors of texts, (texts, H) float32, in the order of the texts.
+
+    Args:
+        model, tokenizer: an encoder of ours or of transformers, and its tokenizer; default: the default model's.
+        pooling: "mean", "max" or "cls".
+        normalise: scale each vector to length 1.
+        batch_tokens: how many tokens, padding included, a batch may hold; memory grows with it.
+        max_tokens: longer texts are cut.
+        precision: "float32": independent of order and batch within 1e-5; "bfloat16": faster where the machine has it
+            natively, cosine similarity to float32 above 0.999; "auto": bfloat16 where it is native.
+        progress: show a progress bar; by default on long work.
+
+    Raises:
+        ValueError: an unknown pooling or precision, a batch smaller than one text.
+        TypeError: something that is not a text; the message says which.
+    """
+    import numpy as np
+    from tqdm.auto import tqdm
+
+    _check(texts, pooling, precision, batch_tokens, max_tokens)
+    if model is None or tokenizer is None:
+        from course_lib import pretrained
+        from course_lib.bert import BertModel
+
+        model = BertModel.from_pretrained() if model is None else model
+        tokenizer = pretrained.load_tokenizer() if tokenizer is None else tokenizer
+    device = next(model.parameters()).device
+    half = precision == "bfloat16" or (precision == "auto" and native_bfloat16(device))
+    ids = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"] if len(texts) else []
+    vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
+    was_training = model.training
+    model.eval()
+    bar = tqdm(
+        total=len(texts), unit=" texts", disable=not (len(texts) >= _LONG_WORK if progress is None else progress)
+    )
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half), bar:
+            for chosen in batches_by_length([len(i) for i in ids], batch_tokens):
+                batch, mask = _pad([ids[i] for i in chosen], tokenizer.pad_token_id, device)
+                pooled = POOLINGS[pooling](model(input_ids=batch, attention_mask=mask).last_hidden_state.float(), mask)
+                if normalise:
+                    pooled = torch.nn.functional.normalize(pooled, dim=-1)
+                vectors[chosen] = pooled.cpu().numpy()
+                bar.update(len(chosen))
+    finally:
+        model.train(was_training)
+    return vectors
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Numbers of texts, batch by batch: the longest first, each batch at most `batch_tokens` with its padding."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    start = 0
+    while start < len(order):
+        count = max(1, batch_tokens // max(1, lengths[order[start]]))
+        yield order[start : start + count]
+        start += count
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Does the device reckon in bfloat16 itself? Where it does not, bfloat16 is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def _pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    width = len(rows[0])  # the first is the longest
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return ids, (torch.arange(width, device=device)[None] < lengths[:, None]).long()
+
+
+def _check(texts: Sequence[str], pooling: str, precision: str, batch_tokens: int, max_tokens: int) -> None:
+    if isinstance(texts, str):
+        raise TypeError("texts is one text; give a list of texts, for example [text].")
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"texts[{number}] is a {type(text).__name__}; every item must be a text (str).")
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling is {pooling!r}; it may be {', '.join(POOLINGS)}.")
+    if precision not in ("float32", "bfloat16", "auto"):
+        raise ValueError(f"precision is {precision!r}; it may be float32, bfloat16 or auto.")
+    if batch_tokens < 1 or max_tokens < 3:
+        raise ValueError(f"batch_tokens is {batch_tokens} and max_tokens {max_tokens}; at least 1 and 3 are needed.")
