@@ -600,7 +600,7 @@ def test_bad_input_gets_one_sentence_that_names_the_argument_and_what_fits(one_m
     with pytest.raises(kind) as caught:
         one_model(**arguments)
     message = str(caught.value)
-    assert caught.traceback[-1].path.name == "bert.py", "raised before torch's own"
+    assert caught.traceback[-1].path.name == "inputs.py", "raised before torch's own"
     assert all(word in message for word in words), message
     assert "\n" not in message and message.endswith(".") and len(message) < 220
 
