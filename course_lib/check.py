@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from course_lib.devices import bfloat16_instructions
 from course_lib.errors import CourseError
 
 DISTRIBUTION = "bert-course"
@@ -335,9 +336,7 @@ def _gpu(torch: Any) -> str | None:
 
 
 def _check_bfloat16(torch: Any) -> Finding:
-    capabilities = torch.cpu.get_capabilities()
-    native = [key for key in ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16") if capabilities.get(key)]
-    if native:
+    if native := bfloat16_instructions(torch.cpu.get_capabilities()):
         return Finding("bfloat16", "ok", f"native on this CPU ({', '.join(native)})")
     return Finding("bfloat16", "ok", "emulated on this CPU, so slower: the course uses float32 here")
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from course_lib import pooling
+from course_lib.devices import native_bfloat16
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,15 +95,6 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[lis
         count = max(1, batch_tokens // max(1, lengths[order[start]]))
         yield order[start : start + count]
         start += count
-
-
-def native_bfloat16(device: torch.device) -> bool:
-    """Does the device reckon in bfloat16 itself? Where it does not, bfloat16 is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
 
 
 def _pad(rows: list[list[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -10,9 +10,10 @@ from course_lib.notebooks import NOTEBOOKS, ROOT
 from course_lib.notebooks.build import sources
 from course_lib.notebooks.source import notebook
 
-SKIP = {".venv", ".git", ".course", "build", "dist", ".pytest_cache", ".hypothesis"}
+SKIP = {".ipynb_checkpoints", ".venv", ".git", ".course", "build", "dist", ".pytest_cache", ".hypothesis"}
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIP & set(p.relative_to(ROOT).parts))
-BOOKS = sorted(NOTEBOOKS.rglob("*.ipynb"))
+# JupyterLab leaves copies in .ipynb_checkpoints wherever somebody worked
+BOOKS = sorted(p for p in NOTEBOOKS.rglob("*.ipynb") if not SKIP & set(p.relative_to(ROOT).parts))
 _LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
 
 

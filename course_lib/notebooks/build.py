@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from course_lib.errors import DataError
-from course_lib.notebooks import NOTEBOOKS, SOLUTIONS, SOURCES
+from course_lib.notebooks import NOTEBOOKS, SOLUTIONS, SOURCES, chosen_by_name
 from course_lib.notebooks.execute import execute
 from course_lib.notebooks.outputs import problems, tidy
 from course_lib.notebooks.source import Kind, notebook
@@ -23,12 +22,7 @@ def sources(chosen: Sequence[str] = ()) -> list[Path]:
     Raises:
         DataError: nothing begins so.
     """
-    found = sorted(SOURCES.glob("[0-9][0-9]_*.py"))
-    for start in chosen:
-        if not any(path.name.startswith(start) for path in found):
-            names = ", ".join(path.stem for path in found)
-            raise DataError(f"No notebook begins with {start!r}; there are {names}.")
-    return [path for path in found if not chosen or path.name.startswith(tuple(chosen))]
+    return chosen_by_name(sorted(SOURCES.glob("[0-9][0-9]_*.py")), chosen)
 
 
 def target(source: Path, kind: Kind) -> Path:

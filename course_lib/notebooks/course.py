@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course_lib.errors import DataError
-from course_lib.notebooks import NOTEBOOKS
+from course_lib.notebooks import NOTEBOOKS, chosen_by_name
 from course_lib.notebooks.execute import execute
 from course_lib.notebooks.outputs import MAY_RAISE
 
@@ -35,10 +35,7 @@ def notebooks(chosen: Sequence[str] = ()) -> list[Path]:
     found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     if not found:
         raise DataError(f"There are no notebooks in {NOTEBOOKS}; run this in a clone of the course.")
-    for start in chosen:
-        if not any(path.name.startswith(start) for path in found):
-            raise DataError(f"No notebook begins with {start!r}; there are {', '.join(p.stem for p in found)}.")
-    return [path for path in found if not chosen or path.name.startswith(tuple(chosen))]
+    return chosen_by_name(found, chosen)
 
 
 def workers() -> int:

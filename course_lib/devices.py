@@ -1,0 +1,26 @@
+"""What the processor or the graphics card can do by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+# Keys of torch.cpu.get_capabilities() for instructions that reckon in bfloat16, on x86 and on Arm.
+_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
+
+
+def bfloat16_instructions(capabilities: Mapping[str, Any]) -> list[str]:
+    """The bfloat16 instructions among a CPU's capabilities (torch.cpu.get_capabilities()); none: it is emulated."""
+    return [name for name in _BFLOAT16 if capabilities.get(name)]
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Does the device reckon in bfloat16 itself? Where it does not, bfloat16 is slower than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(bfloat16_instructions(torch.cpu.get_capabilities()))
