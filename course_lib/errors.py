@@ -19,3 +19,7 @@ class ModelFilesError(CourseError, OSError):
 
 class SetupError(CourseError, RuntimeError):
     """The machine or the installation lacks something that the course needs."""
+
+
+class TrainingError(CourseError, RuntimeError):
+    """A training run cannot go on: no loss, or one that is no number any more."""

@@ -1,27 +1,29 @@
-"""Checks of notebook 01_bert_outputs, in its order. Letters: B batch, T tokens, H hidden size, N heads, L layers.
-
-A check compares with the right result first and only then looks for known mistakes: for some inputs, as a batch of one,
-a mistake gives the right numbers.
-"""
+"""Checks of notebook 01_bert_outputs, in its order. Letters: B batch, T tokens, H hidden size, N heads, L layers."""
 
 from __future__ import annotations
 
-import itertools
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from course_lib.exercises.checking import Mistake, describe, exercise, expect
+from course_lib.exercises.tensors import (
+    SIZES,
+    as_tensor,
+    close,
+    combined,
+    expect_equal,
+    expect_shape,
+    hidden_and_mask,
+    one_number,
+    seeded,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from torch import Tensor
 
 _NOTEBOOK = "01_bert_outputs"
 CLS, SEP, PAD, UNK = 101, 102, 0, 100
-# B, T, H: primes, so that no two sizes agree by accident; and a batch of one, which loose code squeezes away.
-_SIZES = ((3, 7, 5), (1, 5, 3), (2, 11, 13))
-_TOLERANCE = 1e-5
 
 
 @exercise(_NOTEBOOK, "Count the real tokens")
@@ -43,16 +45,16 @@ def count_tokens(answer: Any) -> str:
             "you counted the padding: attention_mask is 1 where a token is real": (~real).sum(1),
             f"you left out [UNK], {UNK}, too: it stands for a real word. Only padding, {CLS} and {SEP} go": ((ids > SEP) & real).sum(1),
         }  # fmt: skip
-        got = _tensor(answer(ids, mask), where, "return a tensor with one number a text")
+        got = as_tensor(answer(ids, mask), where, "return a tensor with one number a text")
         shapes = {
             (): f"you gave one number for {texts} texts. Sum over the tokens alone: .sum(dim=1)",
             (tokens,): "you summed over the texts, dim=0. The tokens are dim=1",
             (texts, tokens): "you gave a number for every token. Sum over the tokens: .sum(dim=1)",
             (texts, 1): "the result has a second dimension. It goes without keepdim=True",
         }
-        _expect_shape(got, (texts,), where, "one number a text", shapes)
+        expect_shape(got, (texts,), where, "one number a text", shapes)
         found = f"{where} you gave [{', '.join(f'{n:g}' for n in got.tolist())}]"
-        _expect_equal(got, inside, found, mistakes, f"expected {inside.tolist()}")
+        expect_equal(got, inside, found, mistakes, f"expected {inside.tolist()}")
     return "Right for single texts, pairs, padding and a batch of one."
 
 
@@ -63,7 +65,7 @@ def _batches() -> Iterator[tuple[Tensor, Tensor]]:
     """
     import torch
 
-    generator = torch.Generator().manual_seed(5)
+    generator = seeded(5)
     for lengths in ((5, (1, 2), 3), (3,), (2, 7), (3, 1)):
         rows = []
         for length in lengths:
@@ -85,7 +87,7 @@ def layer_parameters(answer: Any) -> str:
     # First two primes: with F = 4 H, as in most models, different mistakes can give the same number.
     for h, f in ((389, 1543), (384, 1536), (768, 3072), (5, 7)):
         given = answer(h, f)
-        got = _one_number(given)
+        got = one_number(given)
         right = layer_size(h, f)
         where = f"For hidden_size = {h} and intermediate_size = {f}"
         if got is None:
@@ -127,83 +129,68 @@ def layer_mistakes(h: int, f: int) -> dict[int, str]:
     }  # fmt: skip
 
 
-def _one_number(value: Any) -> int | float | None:
-    """A number of Python, NumPy or torch as one of Python, whole where it can be; None for anything else."""
-    if callable(getattr(value, "item", None)) and getattr(value, "shape", None) == ():
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return None
-    number = float(value)
-    return int(value) if number.is_integer() else number
-
-
 @exercise(_NOTEBOOK, "Rebuild pooler_output")
 def rebuild_pooler(answer: Any) -> str:
     """answer(last_hidden_state (B, T, H), weight (H, H), bias (H,)) -> (B, H): tanh(W cls + b)."""
     import torch
 
-    for batch, tokens, width in _SIZES:
-        hidden, _ = _hidden_and_mask(batch, tokens, width)
-        generator = torch.Generator().manual_seed(width)
+    for batch, tokens, width in SIZES:
+        hidden, _ = hidden_and_mask(batch, tokens, width)
+        generator = seeded(width)
         weight = torch.randn(width, width, generator=generator)
         bias = torch.randn(width, generator=generator)
         where = f"For last_hidden_state {(batch, tokens, width)}"
-        got = _tensor(answer(hidden, weight, bias), where)
+        got = as_tensor(answer(hidden, weight, bias), where)
         shapes = {
             (batch, tokens, width): "you gave one vector a token. The pooler reads the first token alone: [:, 0]",
             (tokens, width): "you took the first text, [0], with all its tokens. The first token of every text is [:, 0]",
             (batch, 1, width): "the dimension of the tokens is still there. The slice [:, 0] drops it, [:, :1] keeps it",
         }  # fmt: skip
-        _expect_shape(got, (batch, width), where, "one vector of length H a text", shapes)
+        expect_shape(got, (batch, width), where, "one vector of length H a text", shapes)
         right = torch.tanh(hidden[:, 0] @ weight.T + bias)
-        if not _close(got, right):
-            _expect_equal(got, right, f"{where} the numbers do not agree", _wrong_poolers(hidden, weight, bias))
+        expect_equal(got, right, f"{where} the numbers do not agree", _wrong_poolers(hidden, weight, bias))
     return "tanh(W cls + b), and nothing else: that is all of BERT's pooler."
 
 
-def _wrong_poolers(hidden: Tensor, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+def _wrong_poolers(hidden: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[str, Tensor]]:
     """What one, two or more mistakes at once give: every way to pool with every way to go on."""
     import torch
 
-    vectors = {
-        "": hidden[:, 0],
-        "you took the last token, [:, -1], and [CLS] is the first one, [:, 0]": hidden[:, -1],
-        "you pooled by the mean of all tokens, and BERT's pooler takes the first token alone": hidden.mean(1),
-        "you pooled by the maximum of all tokens, and BERT's pooler takes the first token alone": hidden.amax(1),
-    }
-    weights = {"": weight.T, "nn.Linear stores its weight as (out, in), so multiply with weight.T": weight}
-    biases = {"": bias, "the bias is missing": torch.zeros_like(bias)}
-    ends = {
-        "": torch.tanh,
-        "the tanh after the linear layer is missing: your numbers leave the range -1 to 1": lambda x: x,
-        "the function after the linear layer is tanh, not sigmoid": torch.sigmoid,
-        "the function after the linear layer is tanh, not ReLU": torch.relu,
-        "the function after the linear layer is tanh, not GELU": torch.nn.functional.gelu,
-    }
     first = hidden[:, 0]
-    known = {
-        "you gave the vector of [CLS] as it is: the linear layer and the tanh are missing": first,
-        "you gave the tanh of the vector of [CLS]: the linear layer between them is missing": torch.tanh(first),
-        "the bias comes before the tanh, inside its brackets": torch.tanh(first @ weight.T) + bias,
-        "the tanh comes last, after the linear layer": torch.tanh(first) @ weight.T + bias,
-    }
-    for (a, x), (b, w), (c, v), (d, end) in itertools.product(*(d.items() for d in (vectors, weights, biases, ends))):
-        if words := "; ".join(filter(None, (a, b, c, d))):
-            known[words] = end(x @ w + v)
-    return known
+    yield "you gave the vector of [CLS] as it is: the linear layer and the tanh are missing", first
+    yield "you gave the tanh of the vector of [CLS]: the linear layer between them is missing", torch.tanh(first)
+    yield "the bias comes before the tanh, inside its brackets", torch.tanh(first @ weight.T) + bias
+    yield "the tanh comes last, after the linear layer", torch.tanh(first) @ weight.T + bias
+    vectors = [
+        ("", first),
+        ("you took the last token, [:, -1], and [CLS] is the first one, [:, 0]", hidden[:, -1]),
+        ("you pooled by the mean of all tokens, and BERT's pooler takes the first token alone", hidden.mean(1)),
+        ("you pooled by the maximum of all tokens, and BERT's pooler takes the first token alone", hidden.amax(1)),
+    ]
+    weights = [("", weight.T), ("nn.Linear stores its weight as (out, in), so multiply with weight.T", weight)]
+    biases = [("", bias), ("the bias is missing", torch.zeros_like(bias))]
+    ends = [
+        ("", torch.tanh),
+        ("the tanh after the linear layer is missing: your numbers leave the range -1 to 1", lambda x: x),
+        ("the function after the linear layer is tanh, not sigmoid", torch.sigmoid),
+        ("the function after the linear layer is tanh, not ReLU", torch.relu),
+        ("the function after the linear layer is tanh, not GELU", torch.nn.functional.gelu),
+    ]
+    for words, (x, w, b, end) in combined(vectors, weights, biases, ends, most=4):
+        yield words, end(x @ w + b)
 
 
 @exercise(_NOTEBOOK, "Mean without padding")
 def masked_mean(answer: Any) -> str:
     """answer(hidden (B, T, H), mask (B, T)) -> (B, H): the mean of the vectors of real tokens."""
-    for batch, tokens, width in _SIZES:
-        hidden, mask = _hidden_and_mask(batch, tokens, width)
+    for batch, tokens, width in SIZES:
+        hidden, mask = hidden_and_mask(batch, tokens, width)
         weight = mask.unsqueeze(-1).float()
         total, count = (hidden * weight).sum(1), weight.sum(1)
         right = total / count
         without_cls = (total - hidden[:, 0]) / (count - 1)
         where = f"For hidden {(batch, tokens, width)} with {mask.sum(1).tolist()} real tokens"
-        got = _tensor(answer(hidden, mask), where)
+        got = as_tensor(answer(hidden, mask), where)
         shapes = {
             (batch, tokens, width): "there is still one vector a token. Sum over the tokens: dim=1",
             (tokens, width): "you summed over the texts, dim=0. The tokens are dim=1",
@@ -211,7 +198,7 @@ def masked_mean(answer: Any) -> str:
             (width,): f"you gave one vector for all {batch} texts together. Each text has its own mean: sum over dim=1",
             (batch, 1, width): "the dimension of the tokens is still there. It goes without keepdim=True",
         }
-        _expect_shape(got, (batch, width), where, "one vector of length H a text", shapes)
+        expect_shape(got, (batch, width), where, "one vector of length H a text", shapes)
         mistakes = {
             f"you gave the plain mean over all T = {tokens} positions: the padding is in it": hidden.mean(1),
             f"the padding is out of the sum, but you still divide by T = {tokens}. Divide by the number of real tokens": total / tokens,
@@ -222,11 +209,13 @@ def masked_mean(answer: Any) -> str:
             "you gave the maximum; the mean is wanted": hidden.masked_fill(weight == 0, float("-inf")).amax(1),
             "you left out [CLS]. The mask is 1 there: it is a real token": without_cls,
         }  # fmt: skip
-        _expect_equal(got, right, f"{where} the numbers do not agree", mistakes)
+        expect_equal(got, right, f"{where} the numbers do not agree", mistakes)
     # The last batch again, with noise where the padding is.
-    noisy = _tensor(answer(hidden.masked_fill(weight == 0, 1e4), mask), where)
-    holds = noisy.shape == right.shape and _close(noisy, right)
-    expect(holds, f"{where}: when I change the vectors of padding, your result changes. Padding must have no say.")
+    noisy = as_tensor(answer(hidden.masked_fill(weight == 0, 1e4), mask), where)
+    expect(
+        close(noisy, right),
+        f"{where}: when I change the vectors of padding, your result changes. Padding must have no say.",
+    )
     return "The padding has no say, whatever its vectors hold."
 
 
@@ -235,13 +224,13 @@ def last_four_cls(answer: Any) -> str:
     """answer(hidden_states: L + 1 of (B, T, H)) -> (B, 4 H): the [CLS] vectors joined, the last layer first."""
     import torch
 
-    for layers, (batch, tokens, width) in zip((6, 12, 4), _SIZES, strict=True):
-        generator = torch.Generator().manual_seed(layers)
+    for layers, (batch, tokens, width) in zip((6, 12, 4), SIZES, strict=True):
+        generator = seeded(layers)
         states = tuple(torch.randn(batch, tokens, width, generator=generator) for _ in range(layers + 1))
         first = [state[:, 0] for state in states]
         where = f"For {layers + 1} hidden states {(batch, tokens, width)}"
-        got = _tensor(answer(states), where, "join the four vectors into one tensor with torch.cat")
-        if tuple(got.shape) == (batch, width) and _close(got, first[-1]):
+        got = as_tensor(answer(states), where, "join the four vectors into one tensor with torch.cat")
+        if tuple(got.shape) == (batch, width) and close(got, first[-1]):
             raise Mistake(f"{where} you gave [CLS] of the last layer alone. Four layers stand side by side here: {(batch, 4 * width)}.")  # fmt: skip
         shapes = {
             (batch, width): f"the four vectors are averaged or added. Here they stand side by side, {(batch, 4 * width)}",
@@ -254,7 +243,7 @@ def last_four_cls(answer: Any) -> str:
             (batch, 4, width): "you stacked them: torch.stack makes a new dimension, torch.cat joins along one that is there",
             (batch, (layers + 1) * width): f"you joined all {layers + 1}. Only the last four are wanted",
         }  # fmt: skip
-        _expect_shape(got, (batch, 4 * width), where, "four vectors of length H, side by side, a text", shapes)
+        expect_shape(got, (batch, 4 * width), where, "four vectors of length H, side by side, a text", shapes)
         joined = {
             "you took the first four, and index 0 is the embeddings. The last ones are [-1], [-2], [-3], [-4]": first[:4],
             "you took the first four after the embeddings. The last ones are [-1], [-2], [-3], [-4]": first[1:5],
@@ -271,7 +260,7 @@ def last_four_cls(answer: Any) -> str:
         mistakes = {words: torch.cat(parts, dim=-1) for words, parts in joined.items() if len(parts) == 4}
         right = torch.cat([first[-i] for i in range(1, 5)], dim=-1)
         found = f"{where} the numbers do not agree"
-        _expect_equal(got, right, found, mistakes, "compare with hidden_states[-i][:, 0] for i = 1 to 4")
+        expect_equal(got, right, found, mistakes, "compare with hidden_states[-i][:, 0] for i = 1 to 4")
     return "Four layers of [CLS], (B, 4 H), for any depth and a batch of one."
 
 
@@ -280,14 +269,14 @@ def attention_to_cls(answer: Any) -> str:
     """answer(attentions: L of (B, N, T, T), mask (B, T)) -> (L, N): mean weight that real tokens give to [CLS]."""
     import torch
 
-    for layers, heads, (batch, tokens, _) in zip((2, 3, 5), (5, 2, 3), _SIZES, strict=True):
-        generator = torch.Generator().manual_seed(tokens)
-        _, mask = _hidden_and_mask(batch, tokens, 2)
+    for layers, heads, (batch, tokens, _) in zip((2, 3, 5), (5, 2, 3), SIZES, strict=True):
+        generator = seeded(tokens)
+        _, mask = hidden_and_mask(batch, tokens, 2)
         scores = torch.randn(layers, batch, heads, tokens, tokens, generator=generator)
         scores = scores.masked_fill(~mask.bool()[None, :, None, None, :], float("-inf"))
         stacked = scores.softmax(-1)  # (L, B, N, T, T): the rows look, the columns are looked at
         where = f"For {layers} layers of {(batch, heads, tokens, tokens)} with {mask.sum(1).tolist()} real tokens"
-        got = _tensor(answer(tuple(stacked), mask), where, "make one tensor (L, N) of the layers with torch.stack")
+        got = as_tensor(answer(tuple(stacked), mask), where, "make one tensor (L, N) of the layers with torch.stack")
         shapes = {
             (heads, layers): "the layers and the heads have changed places: layers first",
             (layers, batch, heads): "there is still a number for each text. Average over the texts as well",
@@ -297,7 +286,7 @@ def attention_to_cls(answer: Any) -> str:
             (heads,): "you averaged over the layers as well, or took one of them. Each layer has its own numbers",
             (batch, heads): "there is a number for each text, and none for each layer. Stack the layers, average over the texts",
         }  # fmt: skip
-        _expect_shape(got, (layers, heads), where, "(L, N), a number for each head of each layer", shapes)
+        expect_shape(got, (layers, heads), where, "(L, N), a number for each head of each layer", shapes)
         rows = mask[None, :, None, :].float()
         column, row = stacked[..., 0], stacked[..., 0, :]
         row_words = "you read the row of [CLS]: where [CLS] looks. Who looks at [CLS] stands in its column, [..., 0]"
@@ -315,56 +304,5 @@ def attention_to_cls(answer: Any) -> str:
             "you read the last column, [..., -1]. [CLS] is the first token": (stacked[..., -1] * rows).sum((1, 3)) / mask.sum(),
         }  # fmt: skip
         right = (column * rows).sum((1, 3)) / mask.sum()
-        _expect_equal(got, right, f"{where} the numbers do not agree", mistakes)
+        expect_equal(got, right, f"{where} the numbers do not agree", mistakes)
     return "Columns say who is looked at, rows who looks; padding does neither."
-
-
-def _hidden_and_mask(batch: int, tokens: int, width: int) -> tuple[Tensor, Tensor]:
-    """Random vectors, and a mask whose rows have different numbers of real tokens; the first is full."""
-    import torch
-
-    generator = torch.Generator().manual_seed(batch * tokens)
-    hidden = torch.randn(batch, tokens, width, generator=generator)
-    lengths = torch.tensor([max(2, tokens - 2 * i) for i in range(batch)]) if batch > 1 else torch.tensor([tokens - 2])
-    return hidden, (torch.arange(tokens)[None] < lengths[:, None]).long()
-
-
-def _tensor(got: Any, where: str, advice: str = "a tensor is wanted") -> Tensor:
-    """What the learner's function returned, as plain float numbers: of any kind, from any device, without gradients."""
-    import torch
-
-    if not isinstance(got, torch.Tensor):
-        raise Mistake(f"{where} your function returned something of type {type(got).__name__}; {advice}.")
-    expect(not got.is_complex(), f"{where} your function returned complex numbers; real ones are wanted.")
-    return got.detach().cpu().to(torch.float64)
-
-
-def _expect_shape(
-    got: Tensor, shape: tuple[int, ...], where: str, words: str, known: Mapping[tuple[int, ...], str]
-) -> None:
-    """The shape is right, or a `Mistake` that says which mistake gives this one, if it is a known one."""
-    have = tuple(got.shape)
-    if have == shape:
-        return
-    texts_lost = shape[0] == 1 and have == shape[1:]
-    why = "the dimension of the batch is gone. Never squeeze; a batch of one stays a batch" if texts_lost else known.get(have)  # fmt: skip
-    raise Mistake(f"{where} the result has shape {have}; expected {shape}: {words}." + (f" So {why}." if why else ""))
-
-
-def _expect_equal(got: Tensor, right: Tensor, found: str, known: Mapping[str, Tensor], else_say: str = "") -> None:
-    """The numbers are right, or a `Mistake` that says which mistake gives these, if it is a known one."""
-    import torch
-
-    if _close(got, right):
-        return
-    expect(not torch.isnan(got).any(), f"{found}: some are nan, not a number. Did you divide by zero?")
-    for words, wrong in known.items():
-        if _close(got, wrong):
-            raise Mistake(f"{found}: {words}.")
-    raise Mistake(f"{found}: {else_say or f'they are off by up to {(got - right.double()).abs().max():.2g}'}.")
-
-
-def _close(got: Tensor, other: Tensor) -> bool:
-    import torch
-
-    return torch.allclose(got, other.double(), atol=_TOLERANCE)

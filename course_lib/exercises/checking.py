@@ -106,17 +106,22 @@ class _StubCalled(Exception):
 
 
 class _Tried:
-    """The learner's function: its errors become `Mistake`s that say on which input, its three dots end the check."""
+    """The learner's function: its errors become `Mistake`s that say on which input, its three dots end the check.
+
+    `given` are the arguments of the last call as the function left them, for a task that is to change one.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
+        self.given: tuple[Any, ...] = ()
 
     def __call__(self, *args: Any) -> Any:
         called = f"Called with {describe(*args)}, your function"
         self._check_parameters(args)
         try:
             # A copy: a function that writes into its input must not change what the check compares with.
-            result = self.function(*copy.deepcopy(args))
+            self.given = copy.deepcopy(args)
+            result = self.function(*self.given)
         except Exception as error:
             raise Mistake(f"{called} raised {_named(error)}.{self._failing_line(error)}") from error
         if result is ...:

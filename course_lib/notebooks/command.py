@@ -9,7 +9,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of both commands; `notebooks` has an action first."""
     if parser.prog.endswith("notebooks"):
         parser.add_argument(
-            "action", choices=["build", "drift"], help="build and run them, or compare with the sources"
+            "action",
+            choices=["build", "drift"],
+            help="build and run them and link docs/sources.md to their cells, or compare with the sources",
         )
     parser.add_argument("names", nargs="*", help="only notebooks whose names begin so, for example 01; default all")
     parser.add_argument("--workers", type=int, help="how many run side by side; default: cores, and memory for them")
@@ -20,8 +22,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "course":
         return _course(arguments)
     from course_lib.notebooks.build import build, drift
+    from course_lib.notebooks.statements import link_index
 
-    found = build(arguments.names, arguments.workers or 2) if arguments.action == "build" else drift(arguments.names)
+    if arguments.action == "build":
+        found = build(arguments.names, arguments.workers or 2) + link_index()
+    else:
+        found = drift(arguments.names)
     for problem in found:
         print(problem)
     print(f"{len(found)} problems" if found else "no problems")

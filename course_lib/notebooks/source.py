@@ -91,7 +91,9 @@ def _set_metadata(made: Any) -> None:
     }
     made.nbformat, made.nbformat_minor = 4, 5
     for cell in made.cells:
-        cell.metadata = {key: value for key, value in sorted(cell.metadata.items()) if key in ("tags", "items")}
+        cell.metadata = {
+            key: value for key, value in sorted(cell.metadata.items()) if key in ("tags", "items", "raises")
+        }
         if PICTURE in cell.metadata.get("tags", []):
             cell.metadata["jupyter"] = {"source_hidden": True}
 

@@ -7,9 +7,10 @@ import inspect
 
 import pytest
 import torch
-from exercise_cells import answer_of, cases, exercises_of, expect_sentence
 
 from course_lib.exercises import bert_outputs
+
+from .exercise_cells import answer_of, cases, exercises_of, expect_sentence
 
 CLS, SEP = 101, 102
 

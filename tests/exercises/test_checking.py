@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from exercise_cells import defined, expect_sentence
 
 from course_lib import exercises as course_exercises
 from course_lib.exercises import Progress, checking, exercises, progress
 from course_lib.exercises.checking import Mistake, Outcome, describe, exercise, expect, progress_file, recorded
+
+from .exercise_cells import defined, expect_sentence
 
 
 @exercise("00_start_here", "Double it")
@@ -118,6 +119,24 @@ def test_none_means_that_a_return_is_missing():
     outcome = double(forgot)
     assert outcome.state == "failed"
     assert outcome.message == "Called with 2, your function returned None. Is a `return` missing?"
+
+
+def test_a_check_sees_its_arguments_as_it_made_them_and_as_the_function_left_them():
+    seen = []
+
+    @exercise("00_start_here", "Add a three")
+    def grow(answer):
+        """answer(list) adds 3 to the list."""
+        mine = [1]
+        answer(mine)
+        seen.append((mine, *answer.given))
+
+    def appends(numbers):
+        numbers.append(3)
+        return numbers
+
+    assert grow(appends).passed
+    assert seen == [([1], [1, 3])]
 
 
 def test_a_stop_by_the_learner_stops():
@@ -323,6 +342,18 @@ def test_progress_lists_every_exercise_of_every_notebook_in_order():
         "masked_mean",
         "last_four_cls",
         "attention_to_cls",
+        "masked_max",
+        "batch_change",
+        "mix_layers",
+        "tie",
+        "next_token_loss",
+        "choose_heads",
+        "embed",
+        "layer_norm",
+        "attention_head",
+        "split_heads",
+        "gelu",
+        "today_name",
     ]
     assert {state for _, state in progress().rows} == {"not tried"}
 

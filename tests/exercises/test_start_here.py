@@ -3,9 +3,10 @@
 import numpy
 import pytest
 import torch
-from exercise_cells import cases, expect_sentence
 
 from course_lib.exercises import start_here
+
+from .exercise_cells import cases, expect_sentence
 
 # The name of a check -> wrong answers, each with a phrase that its message alone has.
 WRONG = {
