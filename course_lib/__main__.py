@@ -15,6 +15,7 @@ _COMMANDS = {
     "check": ("course_lib.check", "is everything here that the course needs?"),
     "lab": ("course_lib.lab", "start JupyterLab at the first notebook"),
     "course": ("course_lib.notebooks.command", "run every notebook without a screen, and print a table"),
+    "shapes": ("course_lib.shapes.command", "run a script; where it fails, say which tensor is wrong, and why"),
     "notebooks": ("course_lib.notebooks.command", "build the notebooks from notebooks/src, or look for drift"),
 }
 

@@ -66,11 +66,22 @@ def problems(notebook: Any, name: str) -> list[str]:
         may_raise = MAY_RAISE in cell.metadata.get("tags", [])
         if cell.execution_count is None and cell.source.strip():
             found.append(f"{where}: was not executed")
-        if may_raise and not any(o.output_type == "error" for o in cell.outputs):
-            found.append(f"{where}: is tagged {MAY_RAISE} and raises nothing")
+        if may_raise:
+            found += [f"{where}: {what}" for what in _not_as_meant(cell)]
         for output in cell.outputs:
             found += [f"{where}: {what}" for what in _output_problems(output, may_raise)]
     return found
+
+
+def _not_as_meant(cell: Any) -> list[str]:
+    """A cell that is to fail says with which error: `raises="RuntimeError: the beginning of its message"`."""
+    meant = cell.metadata.get("raises")
+    raised = [f"{o.ename}: {o.evalue}" for o in cell.outputs if o.output_type == "error"]
+    if not meant:
+        return [f"is tagged {MAY_RAISE} and does not say what it raises; add raises=... beside the tag"]
+    if not raised:
+        return [f"is to raise {meant!r} and raises nothing"]
+    return [] if raised[0].startswith(meant) else [f"is to raise {meant!r} and raises {raised[0][:200]!r}"]
 
 
 def _output_problems(output: Any, may_raise: bool) -> list[str]:

@@ -8,13 +8,14 @@ from course_lib.plots import heatmap
 IMAGE = heatmap([[0.0, 1.0], [1.0, 0.0]], "A small heat map with two bright cells")._repr_mimebundle_()["text/html"]
 
 
-def book(*outputs, tags=()):
-    cell = v4.new_code_cell("x", id="part-1", execution_count=1, outputs=list(outputs), metadata={"tags": list(tags)})
+def book(*outputs, tags=(), **metadata):
+    metadata = {"tags": list(tags), **metadata}
+    cell = v4.new_code_cell("x", id="part-1", execution_count=1, outputs=list(outputs), metadata=metadata)
     return v4.new_notebook(cells=[cell])
 
 
-def said(*outputs, tags=()) -> str:
-    return "\n".join(problems(book(*outputs, tags=tags), "01"))
+def said(*outputs, tags=(), **metadata) -> str:
+    return "\n".join(problems(book(*outputs, tags=tags, **metadata), "01"))
 
 
 def html(text: str):
@@ -49,8 +50,16 @@ def test_stderr_is_refused() -> None:
 def test_an_error_is_refused_unless_the_cell_may_raise() -> None:
     error = v4.new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
     assert "ValueError: no" in said(error)
-    assert said(error, tags=[MAY_RAISE]) == ""
-    assert "raises nothing" in said(tags=[MAY_RAISE])
+    assert said(error, tags=[MAY_RAISE], raises="ValueError: no") == ""
+    assert "raises nothing" in said(tags=[MAY_RAISE], raises="E: shapes")
+
+
+def test_a_cell_that_is_meant_to_fail_fails_with_exactly_the_error_it_names() -> None:
+    error = v4.new_output("error", ename="E", evalue="shapes (2, 3) and (4, 3)", traceback=["Cell In[1]"])
+    assert said(error, tags=[MAY_RAISE], raises="E: shapes (2, 3)") == ""
+    assert "and raises 'E: shapes (2, 3) and (4, 3)'" in said(error, tags=[MAY_RAISE], raises="E: other")
+    assert "and raises" in said(error, tags=[MAY_RAISE], raises="KeyError: shapes")
+    assert "does not say what it raises" in said(error, tags=[MAY_RAISE])
 
 
 def test_a_library_path_in_a_traceback_is_refused_even_where_the_cell_may_raise() -> None:

@@ -1,0 +1,566 @@
+"""Losses: one target for each prediction, of the kind and range that the loss reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import torch
+from torch import Tensor
+
+from course_lib.shapes.operations import Call, Scene
+from course_lib.shapes.rules.finding import Candidate, Finding, Kit, shape_text
+from course_lib.shapes.rules.reshaping import extremes
+
+
+def classes(call: Call, scene: Scene) -> Finding | None:
+    """input (N, K), (N, K, ...) or (K,); target class numbers (N), (N, ...) or ()."""
+    kit = Kit(call, scene)
+    x, y = call.tensor("input"), call.tensor("target")
+    if x is None or y is None:
+        return None
+    name, target, op = kit.name("input"), kit.name("target"), call.operation
+    k = x.shape[1] if x.dim() > 1 else (x.shape[0] if x.dim() else 0)
+    read = {"input": ("batch", "classes", *("",) * max(0, x.dim() - 2))[: x.dim()] if x.dim() > 1 else ("classes",)}
+    if x.dim() == 0:
+        return Finding(f"{op} needs scores for each class, but {name} is a single number.")
+    if tuple(y.shape) == tuple(x.shape) and x.dim() >= 2 and not y.dtype.is_floating_point:
+        if y.shape[1] == 1:
+            return Finding(
+                f"{name} {shape_text(x)} has a single class; with one score an input the loss is binary.",
+                list(_binary(kit)),
+            )
+        cause = f"{target} {shape_text(y)} has the shape of {name}; {op} takes that for probabilities of the classes, which must be floats, but it holds {_kind(y)}."
+        fixes = [*kit.change("target", "{}.argmax(dim=1)", "one-hot rows become class numbers", needs_values=True)]
+        if op == "cross_entropy":
+            fixes += kit.change("target", "{}.float()", "the rows are taken as probabilities of the classes")
+        if x.dim() == 2:
+            fixes += _multi_label(kit)
+        return Finding(cause, fixes, read_as=read)
+    if x.dim() == 1:
+        if y.dim() == 0:
+            return _range(call, kit, x, y, k, read) or _dtype(call, kit, x, y, read)
+        if y.dim() == 1 and tuple(y.shape) != tuple(x.shape):
+            cause = f"{op} reads {name} {shape_text(x)} as the scores of one input's {x.shape[0]} classes, so it wants one target, but {target} has {y.shape[0]}."
+            fixes = [
+                *kit.change(
+                    "input",
+                    "{}.unsqueeze(0)",
+                    "adds the batch of one that was lost (squeeze, or an index)",
+                    needs_values=True,
+                ),
+                *(_binary(kit) if x.shape[0] == y.shape[0] else ()),
+            ]
+            return Finding(cause, fixes, [("input", 0)], {"input": ("classes",)})
+        if y.dim() == 1 and not y.dtype.is_floating_point:
+            cause = f"{op} reads {name} {shape_text(x)} as the scores of one input's {x.shape[0]} classes, but there are {y.shape[0]} targets: the class dimension is missing."
+            return Finding(cause, [*_without_argmax(kit), *_binary(kit)], [("input", 0)], {"input": ("classes",)})
+        return _dtype(call, kit, x, y, read)
+    expected = (x.shape[0], *x.shape[2:])
+    if tuple(y.shape) != expected and not (y.dtype.is_floating_point and tuple(y.shape) == tuple(x.shape)):
+        return _rows(call, kit, x, y, expected, read)
+    return _dtype(call, kit, x, y, read) or _range(call, kit, x, y, k, read)
+
+
+def _without_argmax(kit: Kit) -> Iterator[Candidate]:
+    """The scores themselves, where argmax has already chosen."""
+    import ast
+
+    text = kit.call.names.get("input", "")
+    node = ast.parse(text, mode="eval").body if text else None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("argmax", "max"):
+        yield from kit.change(
+            "input",
+            ast.unparse(node.func.value),
+            "the scores of all classes: the loss needs them, argmax throws them away and has no gradient",
+            needs_values=True,
+        )
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...], read: dict) -> Finding:
+    name, target, op = kit.name("input"), kit.name("target"), call.operation
+    fixes: list[Candidate] = []
+    focus = [("input", 0)]
+    floats = "" if not y.dtype.is_floating_point else ".long()"
+    if y.dim() == x.dim() and y.shape[0] == x.shape[0] and y.dim() == 2 and y.shape[1] == 1:
+        cause = f"{op} wants one class number for each of the {x.shape[0]} rows, shape {shape_text(expected)}, but {target} is {shape_text(y)}."
+        fixes += kit.change("target", "{}.squeeze(1)" + floats, "drops the dimension of 1", needs_values=True)
+        return Finding(cause, fixes, read_as=read)
+    if x.dim() == 3 and tuple(y.shape) == tuple(x.shape[:2]):
+        cause = f"{op} reads the classes in dimension 1, so {name} {shape_text(x)} has {x.shape[1]} classes for it and it wants targets {shape_text(expected)}, but {target} is {shape_text(y)}: the classes stand last."
+        fixes += kit.change(
+            "input", "{}.transpose(1, 2)", f"puts the {x.shape[2]} classes into dimension 1", needs_values=True
+        )
+        flat = _both(
+            kit,
+            "{}.flatten(0, 1)",
+            "{}.flatten()",
+            f"each of the {prod(x.shape[:2])} tokens becomes a row of its own",
+            needs_values=True,
+        )
+        return Finding(cause, [*flat, *fixes], [("input", 1)], {"input": ("batch", "classes", "")})
+    if x.dim() == 3 and y.dim() == 1 and y.shape[0] == x.shape[0]:
+        cause = f"There is one target for each of the {y.shape[0]} inputs, but {name} {shape_text(x)} has scores for each of {x.shape[1]} places; {op} would want targets {shape_text(expected)}."
+        fixes += kit.change(
+            "input",
+            "{}.mean(dim=1)",
+            f"the mean over the {x.shape[1]} places: one row of {x.shape[2]} scores an input",
+            needs_values=True,
+        )
+        fixes += kit.change("input", "{}[:, 0]", "the first place alone ([CLS] in BERT)", needs_values=True)
+        return Finding(cause, fixes, [("input", 1)], {"input": ("batch", "classes", "")})
+    if x.dim() == 2 and y.dim() == 2 and x.shape[0] == y.numel():
+        cause = f"{op} has {x.shape[0]} rows of scores and wants as many class numbers in one dimension, but {target} is {shape_text(y)}."
+        fixes += kit.change(
+            "target",
+            "{}.flatten()",
+            f"{' x '.join(map(str, y.shape))} = {y.numel()} targets, in the order of the rows",
+            needs_values=True,
+        )
+        return Finding(cause, fixes, focus, read)
+    if x.dim() == 2 and y.dim() == 2 and y.shape[0] == x.shape[0]:
+        cause = f"{op} wants one class number for each of the {x.shape[0]} rows of {name} {shape_text(x)}, but {target} is {shape_text(y)}, {y.shape[1]} for each."
+        if y.shape[1] == 1:
+            fixes += kit.change("target", "{}.squeeze(1)", "drops the dimension of 1", needs_values=True)
+        return Finding(cause, fixes, read_as=read)
+    if x.dim() == 4 and y.dim() == 4 and y.shape[1] == 1 and (y.shape[0], *y.shape[2:]) == expected:
+        cause = f"{op} wants class numbers {shape_text(expected)}, one for each pixel, but {target} is {shape_text(y)}."
+        fixes += kit.change("target", "{}.squeeze(1)" + floats, "drops the channel of 1", needs_values=True)
+        return Finding(cause, fixes, read_as=read)
+    if x.dim() > 2 and x.shape[-1] != expected[-1] and tuple(y.shape) == tuple(x.shape[:-1]):
+        order = (0, x.dim() - 1, *range(1, x.dim() - 1))
+        cause = f"{op} reads the classes in dimension 1 of {name} {shape_text(x)}, but {target} {shape_text(y)} shows that they stand last."
+        fixes += kit.change("input", f"{{}}.permute{order}", "puts the classes into dimension 1", needs_values=True)
+        return Finding(cause, fixes, [("input", 1)], read)
+    rows, wanted = x.shape[0], y.shape[0] if y.dim() else 1
+    if rows != wanted:
+        cause = f"{op} needs one target for each row: {name} {shape_text(x)} has {rows} rows, {target} {shape_text(y)} has {wanted}."
+        if x.dim() == 2 and wanted and rows % wanted == 0 and rows > wanted:
+            many = rows // wanted
+            cause += f" {rows} = {many} x {wanted}: each input has become {many} rows."
+        if x.dim() == 2 and wanted == x.shape[1] and y.dim() == 1:
+            fixes += kit.change(
+                "input", "{}.T", "rows and columns swapped: right if the classes stand first", needs_values=True
+            )
+        if wanted and y.dim() == 1 and x.dim() == 2 and wanted > rows and wanted % rows == 0:
+            cause += f" {wanted} = {wanted // rows} x {rows}: the targets are flattened, the scores are not."
+        if wanted and rows % wanted == 0 and rows > wanted and x.dim() == 2:
+            many = rows // wanted
+            fixes += kit.change(
+                "input",
+                f"{{}}.view({many}, {wanted}, -1).mean(dim=0)",
+                f"the mean of the {many} rows of each input, where they lie one batch after the other, as cat(dim=0) leaves them; the cure is stack or another dimension there",
+                needs_values=True,
+            )
+            fixes += kit.change(
+                "target",
+                f"{{}}.repeat({many})",
+                f"the targets once for each of the {many} batches: trains {many} predictions an input",
+                needs_values=True,
+            )
+    else:
+        cause = (
+            f"{op} wants targets {shape_text(expected)} for {name} {shape_text(x)}, but {target} is {shape_text(y)}."
+        )
+        if y.numel() == prod(expected):
+            fixes += kit.change(
+                "target",
+                f"{{}}.view{tuple(expected)}",
+                "the same targets in the shape of the scores",
+                needs_values=True,
+            )
+        if x.dim() == 4 and y.dim() == 3 and sorted(y.shape) == sorted(expected):
+            fixes += kit.change("target", "{}.transpose(1, 2)", "height and width swapped", needs_values=True)
+    return Finding(cause, [*fixes, *_library_labels(kit, x)], [*focus, ("target", 0)], read)
+
+
+def _library_labels(kit: Kit, x: Tensor) -> Iterator[Candidate]:
+    """transformers flattens the labels: multi-hot rows of whole numbers become class numbers."""
+    import ast
+
+    scene = kit.scene
+    if not scene.in_library:
+        return
+    held = next(
+        (
+            f.locals["labels"]
+            for f in scene.frames[scene.user + 1 : scene.site + 1]
+            if isinstance(f.locals.get("labels"), Tensor)
+        ),
+        None,
+    )
+    node = scene.frame.node
+    if held is None or not isinstance(node, ast.Call) or tuple(held.shape) != tuple(x.shape):
+        return
+    argument = next((k.value for k in node.keywords if k.arg == "labels"), None)
+    if argument is None:
+        return
+    text = scene.frame.replaced(node, [(argument, f"{ast.unparse(argument)}.float()")])
+    code = f"{ast.unparse(node.func)}.config.problem_type = 'multi_label_classification'\n{text}"
+    yield Candidate(
+        code,
+        "several labels may hold at once: floats, and binary cross entropy; transformers takes whole numbers for class numbers",
+        trial="torch.nn.functional.binary_cross_entropy_with_logits(scores, labels.float())",
+        given={"scores": x, "labels": held},
+    )
+
+
+def _both(kit: Kit, first: str, second: str, why: str, **options: bool) -> Iterator[Candidate]:
+    call = kit.call
+    if not kit.editable or "input" not in call.names or "target" not in call.names:
+        return
+    try:
+        code = kit.rewritten(
+            input=first.replace("{}", call.names["input"]), target=second.replace("{}", call.names["target"])
+        )
+    except Exception:
+        return
+    yield kit.code(code, why, **options)
+
+
+def _binary(kit: Kit) -> Iterator[Candidate]:
+    x, y = kit.call.args["input"], kit.call.args["target"]
+    text = kit.name("target")
+    changed = f"{text}.float()" if x.dim() == y.dim() else f"{text}.float().view_as({kit.name('input')})"
+    if kit.editable and x.numel() == y.numel():
+        yield kit.code(
+            f"{kit.F}.binary_cross_entropy_with_logits({kit.name('input')}, {changed})", "one score an input: yes or no"
+        )
+
+
+def _multi_label(kit: Kit) -> Iterator[Candidate]:
+    if kit.editable:
+        yield kit.code(
+            f"{kit.F}.binary_cross_entropy_with_logits({kit.name('input')}, {kit.name('target')}.float())",
+            "if several labels may hold at once",
+        )
+
+
+def _dtype(call: Call, kit: Kit, x: Tensor, y: Tensor, read: dict) -> Finding | None:
+    if (
+        y.dtype == torch.int64
+        or (y.dtype == torch.uint8)
+        or (
+            y.dtype.is_floating_point
+            and tuple(y.shape) == tuple(x.shape)
+            and call.op == "cross_entropy"
+            and y.dtype == x.dtype
+        )
+    ):
+        return None
+    if y.dtype.is_floating_point and tuple(y.shape) == tuple(x.shape) and call.op == "cross_entropy":
+        cause = f"{call.operation} takes {kit.name('target')} as probabilities, which must be {_kind(x)} as {kit.name('input')} is, but it is {_kind(y)}."
+        return Finding(
+            cause, list(kit.change("target", f"{{}}.to({kit.name('input')}.dtype)", "the same kind of number"))
+        )
+    cause = f"{call.operation} needs class numbers of int64, but {kit.name('target')} {shape_text(y)} is {_kind(y)}."
+    fixes = [*kit.change("target", "{}.long()", "turns the class numbers into int64", needs_values=True)]
+    if y.dtype.is_floating_point and tuple(y.shape) == tuple(x.shape) and x.dim() > 1:
+        fixes = [
+            *kit.change("target", "{}.argmax(dim=1)", "rows of probabilities become class numbers", needs_values=True)
+        ]
+    if y.dtype.is_floating_point and x.dim() == 2 and x.shape[1] == 1 and y.dim() == 1:
+        fixes.append(
+            kit.code(
+                f"{kit.F}.mse_loss({kit.name('input')}.squeeze(1), {kit.name('target')})",
+                "if these are quantities, not classes",
+            )
+        )
+    return Finding(cause, fixes, read_as=read)
+
+
+def _range(call: Call, kit: Kit, x: Tensor, y: Tensor, k: int, read: dict) -> Finding | None:
+    if y.dtype.is_floating_point:
+        return None
+    low, high = extremes(y)
+    ignored = call.get("ignore_index", -100)
+    if low is None or high is None:
+        return None
+    values = y[y != ignored] if low < 0 else y
+    low, high = extremes(values)
+    if low is None or high is None or (low >= 0 and high < k):
+        return None
+    name, target = kit.name("input"), kit.name("target")
+    worst = high if high >= k else low
+    cause = f"{name} {shape_text(x)} has scores for {k} classes, 0 to {k - 1}, but {target} holds {worst}."
+    fixes: list[Candidate] = []
+    if high == k and low >= 1:
+        fixes += kit.change(
+            "target", "{} - 1", f"the classes are counted from 1 to {k}; from 0 they fit", needs_values=True
+        )
+    outside = values[(values < 0) | (values >= k)].unique().tolist()
+    if len(outside) == 1 and outside[0] in (-1, 255):
+        fixes += _ignore(call, kit, outside[0])
+    if high >= k:
+        fixes += _more_classes(call, kit, x, k, int(high))
+    return Finding(cause, fixes, [("input", 1 if x.dim() > 1 else 0)], read)
+
+
+def _ignore(call: Call, kit: Kit, low: int) -> Iterator[Candidate]:
+    if call.layer is None and kit.editable:
+        text = kit.scene.site_frame.text()
+        if text.endswith(")"):
+            yield kit.code(
+                f"{text[:-1].rstrip(', ')}, ignore_index={low})",
+                f"leaves out the places marked {low}",
+                needs_values=True,
+            )
+    elif call.layer is not None:
+        yield from kit.layer(f"leaves out the places marked {low}", ignore_index=low)
+
+
+def _more_classes(call: Call, kit: Kit, x: Tensor, k: int, high: int) -> Iterator[Candidate]:
+    """The last layer with more outputs, where it can be found; tried on scores of that many classes."""
+    from course_lib.shapes.rules.finding import construct
+    from course_lib.shapes.standins import Unknown
+
+    needed = high + 1
+    name, target = kit.name("input"), kit.name("target")
+    sizes = list(x.shape)
+    sizes[1 if len(sizes) > 1 else 0] = needed
+    given = {"scores": torch.empty(sizes, device="meta", dtype=x.dtype), "target": call.args["target"]}
+    trial = f"torch.nn.functional.{call.op}(scores, target)"
+    found: list[tuple[str, torch.nn.Linear]] = []
+    config = next(
+        (
+            getattr(f.locals.get("self"), "config", None)
+            for f in kit.scene.frames[kit.scene.user + 1 : kit.scene.site + 1][::-1]
+        ),
+        None,
+    )
+    if kit.scene.in_library and config is not None and hasattr(config, "num_labels"):
+        kind = type(kit.scene.site_frame.locals.get("self")).__name__
+        yield Candidate(
+            f"{kind}.from_pretrained(..., num_labels={needed})", f"a score for every class from 0 to {high}", trial="?"
+        )
+        return
+    for frame in [kit.scene.site_frame]:
+        for holder, module in frame.locals.items():
+            if isinstance(module, torch.nn.Module):
+                found += [
+                    (f"{holder}.{path}" if path else holder, m)
+                    for path, m in module.named_modules()
+                    if isinstance(m, torch.nn.Linear) and m.out_features == k
+                ]
+    if found:
+        path, layer = found[-1]
+        parts = path.split(".")
+        text = parts[0] + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts[1:])
+        try:
+            made = construct(kit.scene, layer, out_features=needed)
+        except Unknown:
+            return
+        yield Candidate(
+            f"{text} = {made}",
+            f"a score for every class from 0 to {high}; the layer's weights begin anew",
+            trial=trial,
+            given=given,
+            needs_values=True,
+        )
+    else:
+        yield Candidate(
+            f"# {name}: {needed} scores in place of {k}",
+            f"the layer that makes {name} needs {needed} outputs, if {high} in {target} is no mistake",
+            trial="?",
+        )
+
+
+def pairwise(call: Call, scene: Scene) -> Finding | None:
+    """Prediction and target of one shape: BCE demands it, MSE and L1 spread silently where they can."""
+    kit = Kit(call, scene)
+    x, y = call.tensor("input"), call.tensor("target")
+    if x is None or y is None:
+        return None
+    name, target, op = kit.name("input"), kit.name("target"), call.operation
+    if tuple(x.shape) != tuple(y.shape):
+        cause = f"{op} compares number with number, so both need one shape, but {name} is {shape_text(x)} and {target} {shape_text(y)}."
+        fixes: list[Candidate] = []
+        same = x.numel() == y.numel()
+        floats = ".float()" if not y.dtype.is_floating_point else ""
+        if same and x.dim() == y.dim() + 1 and 1 in x.shape:
+            d = next(
+                i
+                for i in range(x.dim() - 1, -1, -1)
+                if x.shape[i] == 1 and tuple(x.shape[:i] + x.shape[i + 1 :]) == tuple(y.shape)
+            )
+            if floats:
+                fixes += _both(
+                    kit,
+                    f"{{}}.squeeze({d})",
+                    "{}.float()",
+                    f"drops dimension {d} of the predictions, which is 1; the targets become floats",
+                )
+            else:
+                fixes += kit.change("input", f"{{}}.squeeze({d})", f"drops dimension {d} of {name}, which is 1")
+            fixes += kit.change(
+                "target",
+                f"{{}}.unsqueeze({d}){floats}",
+                "gives the targets the dimension of 1 that the predictions have",
+            )
+        elif same and y.dim() == x.dim() + 1 and 1 in y.shape:
+            d = next((i for i in range(y.dim() - 1, -1, -1) if y.shape[i] == 1), -1)
+            fixes += kit.change("target", f"{{}}.squeeze({d}){floats}", f"drops dimension {d} of {target}, which is 1")
+        elif same and x.dim() == y.dim() == 2 and tuple(x.shape) == tuple(y.shape[::-1]):
+            fixes += kit.change("target", "{}.T" + floats, "rows and columns of the targets swapped")
+        elif same and sorted(x.shape) == sorted(y.shape) and x.dim() == y.dim():
+            for a in range(x.dim()):
+                for b in range(a + 1, x.dim()):
+                    fixes += (
+                        kit.change(
+                            "target",
+                            f"{{}}.transpose({a}, {b}){floats}",
+                            f"swaps dimensions {a} and {b} of the targets",
+                        )
+                        if y.transpose(a, b).shape == x.shape
+                        else ()
+                    )
+        if x.dim() == 2 and y.dim() == 1 and x.shape[0] == y.shape[0] and x.shape[1] > 1 and "binary" in op:
+            if not y.dtype.is_floating_point:
+                fixes.append(
+                    kit.code(
+                        f"{kit.F}.cross_entropy({name}, {target})",
+                        f"if {target} holds class numbers, one of {x.shape[1]} for each input",
+                        needs_values=True,
+                    )
+                )
+                fixes += kit.change(
+                    "target",
+                    f"{kit.F}.one_hot({{}}, {x.shape[1]}).float()",
+                    "if each class is a yes or no of its own",
+                    needs_values=True,
+                )
+            else:
+                fixes.append(
+                    kit.code(
+                        f"{kit.F}.cross_entropy({name}, {target}.long())",
+                        f"if {target} holds class numbers, one of {x.shape[1]} for each input",
+                        needs_values=True,
+                    )
+                )
+        if x.dim() == 3 and y.dim() == 2 and tuple(y.shape) == (x.shape[0], x.shape[2]):
+            fixes += kit.change("input", "{}.mean(dim=1)", f"the mean over the {x.shape[1]} places of dimension 1")
+        if x.dim() == 3 and y.dim() == 2 and tuple(y.shape) == (x.shape[0], x.shape[2]):
+            fixes += kit.change("input", "{}[:, -1]", "the last place alone")
+        try:
+            silent = torch.broadcast_shapes(x.shape, y.shape)
+        except RuntimeError:
+            silent = None
+        if silent is not None and "binary" not in op:
+            return None
+        return Finding(cause, fixes, [("input", max(0, x.dim() - 1))])
+    if "binary" in op and not y.dtype.is_floating_point:
+        cause = f"{op} needs targets of floats, but {target} is {_kind(y)}."
+        return Finding(cause, list(kit.change("target", "{}.float()", "turns 0 and 1 into 0.0 and 1.0")))
+    if op == "binary_cross_entropy" and x.dtype.is_floating_point and x.device.type != "meta":
+        low, high = extremes(x)
+        if low is not None and (low < 0 or high > 1):
+            cause = f"binary_cross_entropy takes probabilities from 0 to 1, but {name} runs from {low:.3g} to {high:.3g}: these are scores."
+            fixes = [kit.code(f"{kit.F}.binary_cross_entropy_with_logits({name}, {target})", "takes the scores as they are, and is steadier", needs_values=True),
+                     *kit.change("input", "{}.sigmoid()", "turns scores into probabilities", needs_values=True)]  # fmt: skip
+            return Finding(cause, fixes)
+        low, high = extremes(y)
+        if low is not None and (low < 0 or high > 1):
+            return Finding(
+                f"binary_cross_entropy takes targets from 0 to 1, but {target} runs from {low:.3g} to {high:.3g}."
+            )
+    if x.dtype != y.dtype and x.dtype.is_floating_point and y.dtype.is_floating_point:
+        return Finding(
+            f"{op} needs numbers of one kind, but {name} is {_kind(x)} and {target} {_kind(y)}.",
+            list(kit.change("target", f"{{}}.to({name}.dtype)", "the same kind of number")),
+        )
+    return None
+
+
+def embedding_loss(call: Call, scene: Scene) -> Finding | None:
+    """cosine_embedding_loss and its like: (N, D), (N, D) and one target for each pair."""
+    kit = Kit(call, scene)
+    names = [
+        a for a in ("input1", "input2", "anchor", "positive", "negative", "x1", "x2") if call.tensor(a) is not None
+    ]
+    tensors = [call.args[a] for a in names]
+    for a, t in zip(names[1:], tensors[1:], strict=True):
+        try:
+            torch.broadcast_shapes(tensors[0].shape, t.shape)
+        except RuntimeError:
+            cause = f"{call.operation} compares vector with vector, but {kit.name(names[0])} is {shape_text(tensors[0])} and {kit.name(a)} {shape_text(t)}."
+            fixes = (
+                list(kit.change(a, "{}.T", "rows and columns swapped"))
+                if t.dim() == 2 and tuple(t.shape[::-1]) == tuple(tensors[0].shape)
+                else []
+            )
+            return Finding(cause, fixes, [(names[0], 0), (a, 0)])
+    y = call.tensor("target")
+    if y is not None and tensors and (y.dim() != 1 or y.shape[0] != tensors[0].shape[0]):
+        cause = f"{call.operation} needs one target for each of the {tensors[0].shape[0]} pairs, shape ({tensors[0].shape[0]},), but {kit.name('target')} is {shape_text(y)}."
+        fixes = list(kit.change("target", "{}.squeeze(-1)", "drops the dimension of 1")) if y.dim() == 2 else []
+        return Finding(cause, fixes)
+    return None
+
+
+def backward(call: Call, scene: Scene) -> Finding | None:
+    """backward begins at one number that hangs on a parameter."""
+    kit = Kit(call, scene)
+    x, name = call.tensor("input"), kit.name("input")
+    if x is None:
+        return None
+    if x.numel() != 1 and not call.args.get("gradient"):
+        cause = f"backward begins at one number, but {name} {shape_text(x)} has {x.numel()}: a loss with reduction='none', or no loss at all."
+        fixes = [kit.code(f"{name}.mean().backward()", "the mean over all of them", trial=f"{name}.mean()")]
+        return Finding(cause, fixes)
+    if not x.requires_grad:
+        return Finding(
+            f"{name} hangs on no parameter that learns: it was made under no_grad, by argmax or detach, or from tensors without gradients.",
+            [],
+            [],
+        )
+    return None
+
+
+def numpy(call: Call, scene: Scene) -> Finding | None:
+    """A tensor with gradients is not handed to numpy."""
+    kit = Kit(call, scene)
+    x, name = call.tensor("input"), kit.name("input")
+    if x is None or not x.requires_grad:
+        return None
+    cause = f"{name} {shape_text(x)} carries gradients, and numpy cannot."
+    return Finding(
+        cause,
+        [
+            Candidate(
+                f"{name}.detach().numpy()",
+                "the same numbers without their gradients",
+                trial=f"{name}.detach()",
+                given=kit.given,
+            )
+        ],
+    )
+
+
+def ctc(call: Call, scene: Scene) -> Finding | None:
+    """log_probs (tokens, batch, classes); one length for each input and each target."""
+    kit = Kit(call, scene)
+    x = call.tensor("log_probs")
+    if x is None or x.dim() != 3:
+        return None
+    for argument in ("input_lengths", "target_lengths"):
+        lengths = call.tensor(argument)
+        if lengths is not None and lengths.numel() != x.shape[1]:
+            cause = f"ctc_loss reads log_probs (tokens, batch, classes), so {kit.name('log_probs')} {shape_text(x)} is a batch of {x.shape[1]}, but {argument} has {lengths.numel()} numbers."
+            fixes = (
+                list(kit.change("log_probs", "{}.transpose(0, 1)", "tokens first, then the batch", needs_values=True))
+                if lengths.numel() == x.shape[0]
+                else []
+            )
+            return Finding(cause, fixes, [], {"log_probs": ("tokens", "batch", "classes")})
+    return None
+
+
+RULES = {
+    "ctc_loss": ctc, "cross_entropy": classes, "nll_loss": classes, "backward": backward, "numpy": numpy,
+    **dict.fromkeys(("binary_cross_entropy", "binary_cross_entropy_with_logits", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "kl_div", "multilabel_soft_margin_loss", "poisson_nll_loss", "soft_margin_loss", "hinge_embedding_loss"), pairwise),
+    **dict.fromkeys(("cosine_embedding_loss", "triplet_margin_loss", "margin_ranking_loss", "cosine_similarity", "pairwise_distance", "triplet_margin_with_distance_loss"), embedding_loss),
+}  # fmt: skip

@@ -1,0 +1,278 @@
+"""Mistakes that raise nothing: `preflight` runs a copy of a model a few times and looks for them.
+
+No rule knows a model. The inputs are cut or repeated to prime sizes, so that each size says which dimension it is; then
+one thing is changed at a time (one example, the padding, the mask, the random seed, the batch of one) and what must not
+change is compared. Gradients say what is trained. Everything happens on copies, in double precision where possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from course_lib.shapes import copies, dependence, gradients, padding, structure
+from course_lib.shapes.batches import Batch, choose_sizes, resize, take_apart
+from course_lib.shapes.findings import KINDS, Finding, Findings
+from course_lib.shapes.recording import ATTENTIONS, DROPOUTS, RANDOM, Op, Record, Runner
+
+__all__ = ["KINDS", "Finding", "Findings", "preflight"]
+
+
+def preflight(model: nn.Module, *args: Any, loss_fn: Callable[..., Tensor] | None = None, **kwargs: Any) -> Findings:
+    """Look for silent mistakes in `model`, called as model(*args, **kwargs).
+
+    The model is not touched: not its weights, buffers, gradients, mode or hooks, nor the random generators.
+
+    Args:
+        model: any module.
+        args, kwargs: one small batch, two or more examples if possible, as the model is called in training; with
+            `labels` the model's own loss is looked at too.
+        loss_fn: a loss, called as loss_fn(output, labels) where `labels` is given and the model does not take it, else
+            as loss_fn(output).
+
+    Returns:
+        A list of `Finding`, each with `.kind`, `.module`, `.message` and `.evidence`; empty where nothing was found.
+
+    Raises:
+        TypeError: `model` is not a torch module.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"preflight was given a {type(model).__name__}; it takes a torch module and its inputs: preflight(model, x).")  # fmt: skip
+    model = getattr(model, "_orig_mod", model)  # a compiled model: the one that was compiled
+    labels = None
+    if loss_fn is not None and "labels" in kwargs and not _takes(model, "labels"):
+        labels = kwargs.pop("labels")
+    original = take_apart(model, args, kwargs, labels)
+    with copies.random_state_kept(model, args, kwargs):
+        rows, tokens = choose_sizes(model, original)
+        try:
+            runner = Runner(model, (resize(original, rows, tokens), original), loss_fn, labels is not None)
+        except Exception as error:
+            text = f"The model does not run on these inputs: {type(error).__name__}: {dependence._short(error)}. diagnose says why."  # fmt: skip
+            return Findings([Finding("raises", None, text, {"error": str(error)})])
+        batch, found = _prime(runner, original, rows, tokens)
+        found += _all(runner, batch, original)
+    return Findings(_once(found))
+
+
+def _takes(model: nn.Module, name: str) -> bool:
+    import inspect
+
+    parameters = inspect.signature(model.forward).parameters.values()
+    return any(p.name == name for p in parameters)
+
+
+def _prime(runner: Runner, original: Batch, rows: int | None, tokens: int | None) -> tuple[Batch, list[Finding]]:
+    """The batch in prime sizes, as far as the model allows, and a finding if its number of rows may not change."""
+    if runner.first is not original:
+        return runner.first, []
+    tries = [(rows, tokens), (rows, None)] + ([(None, tokens)] if rows else [])
+    errors: list[BaseException] = []
+    for r, t in dict.fromkeys(tries):
+        try:
+            batch = resize(original, r, t)
+            runner.plain(batch)
+        except Exception as error:
+            errors.append(error)
+            continue
+        if r is None and rows is not None:
+            if _is_unbatched(runner, original):
+                return replace(original, rows=None, tokens=None), []
+            return batch, _fixed_rows(original, rows, errors)
+        return batch, []
+    if _is_unbatched(runner, original):
+        return replace(original, rows=None, tokens=None), []
+    return original, _fixed_rows(original, rows, errors) if rows is not None else []
+
+
+def _is_unbatched(runner: Runner, original: Batch) -> bool:
+    """Whether the first convolution or recurrent layer gets a single example without a batch dimension."""
+    record = Record()
+    runner.run(original, record)
+    for op in record.ops:
+        tensors = op.tensors()
+        if op.name in ("conv1d", "conv2d", "conv3d"):
+            return tensors[0].dim() == tensors[1].dim() - 1
+        if op.name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+            return False
+    return False
+
+
+def _fixed_rows(original: Batch, rows: int, errors: list[BaseException]) -> list[Finding]:
+    sizes = {s for leaf in original.leaves for s in leaf.tensor.shape[1:]}
+    equal = f" (B = {original.rows} is also the size of another dimension, which hides that one was taken for the other)" if original.rows in sizes else ""  # fmt: skip
+    error = errors[-1] if errors else None
+    what = f"{type(error).__name__}: {dependence._short(error)}" if error else "it fails"
+    return [Finding("equal_sizes" if equal else "batch_of_one", None, f"The model runs with a batch of {original.rows} and with no other{equal}: with {rows} it raises {what}.", {"rows": (original.rows, rows), "fixed": True})]  # fmt: skip
+
+
+def _all(runner: Runner, batch: Batch, original: Batch) -> list[Finding]:
+    record = Record()
+    outcome, used, problem = _with_loss(runner, batch, original, record, quiet=False)
+    found: list[Finding] = []
+    odd = any(next(layer.parameters(), None) is not None for _, layer in record.unregistered)
+    if odd or _apart(runner, runner.plain(used), outcome) is not None:
+        found += _memory(runner, batch)
+        found += gradients.unregistered(runner, batch)
+        found += _chance(runner, batch, made=any(f.kind == "layer_in_forward" for f in found))
+        record = Record()
+        outcome, used, problem = _with_loss(runner, batch, original, record, quiet=True)
+    found += padding.not_a_number(runner, batch)
+    if any(f.kind in ("nan", "mask_kind") for f in found):
+        return found  # every comparison would speak of it again
+    found += problem
+    found += structure.check(record, used.rows, used.tokens, [t for _, t in outcome.floats])
+    found += gradients.strays(runner, outcome, runner.copy, record)
+    found += dependence.leaks(runner, batch)
+    found += dependence.batch_of_one(runner, batch)
+    found += padding.padding(runner, batch)
+    found += gradients.no_gradient(runner, used)
+    return found
+
+
+def _with_loss(
+    runner: Runner, batch: Batch, original: Batch, record: Record, quiet: bool
+) -> tuple[Any, Batch, list[Finding]]:
+    """A recorded run with the loss, on which batch it worked, and what is wrong with the loss itself.
+
+    A loss that fails on other sizes is looked at on the user's.
+    """
+    own_targets = runner.loss_fn is not None and not original.of_role("label")  # of the user's rows, then
+    try:
+        used = original if own_targets else batch
+        return runner.run(used, record, quiet=quiet, seed=1, grad=True, with_loss=True), used, []
+    except Exception as error:
+        record.__init__()
+        try:
+            outcome = runner.run(original, record, quiet=quiet, seed=1, grad=True, with_loss=True)
+        except Exception as again:
+            record.__init__()
+            runner.loss_fn = None
+            outcome = runner.run(batch, record, quiet=quiet, seed=1, grad=True)
+            text = f"The loss raises {type(again).__name__}: {dependence._short(again)}."
+            return outcome, batch, [Finding("raises", None, text, {"error": str(again)})]
+        return outcome, original, _loss_sizes(runner, original, batch, error)
+
+
+def _loss_sizes(runner: Runner, original: Batch, batch: Batch, error: BaseException) -> list[Finding]:
+    if not runner.labels_to_loss and not original.of_role("label"):
+        return []  # a loss that holds its own targets fits these rows alone
+    return [Finding("equal_sizes", None, f"The loss works with the sizes given and not with a batch of {batch.rows} and {batch.tokens} tokens: {type(error).__name__}: {dependence._short(error)}. Two sizes that happen to be equal hide a mistake.", {"error": str(error)})]  # fmt: skip
+
+
+# --- memory and chance --------------------------------------------------------------------------------------------------------
+
+
+def _memory(runner: Runner, batch: Batch) -> list[Finding]:
+    """Answers that depend on what the model was called with before."""
+    first = runner.plain(batch)
+    again = runner.run(batch)
+    worst = _apart(runner, first, again)
+    if worst is None:
+        return []
+    runner.remembers = True  # from here on every run gets a copy of its own
+    if _apart(runner, runner.run(batch), runner.run(batch)) is not None:
+        return []  # not memory but chance of a kind that a seed does not hold
+    runner.forget()
+    return [Finding("remembers", None, f"The same call twice gives two answers, in evaluation mode and with the same seed: {worst}. The model keeps something from call to call (self.x = ...): reset it, or return it.", {"before": worst.before, "after": worst.after})]  # fmt: skip
+
+
+def _chance(runner: Runner, batch: Batch, made: bool) -> list[Finding]:
+    """Dropout, or other chance, in evaluation mode."""
+    if made or _apart(runner, runner.plain(batch), runner.run(batch, quiet=False, seed=1)) is None:
+        return []
+    one, two = Record(), Record()
+    a = runner.run(batch, one, keep=True, quiet=False, seed=1)
+    b = runner.run(batch, two, keep=True, quiet=False, seed=2)
+    worst = _apart(runner, a, b)
+    if worst is None:
+        return []
+    op = _first_random(one, two, runner.tolerance)
+    seen = f"two calls with the same input differ: {worst}"
+    evidence = {"before": worst.before, "after": worst.after}
+    if op is None:
+        return [Finding("random_in_eval", None, f"In evaluation mode {seen}.", evidence)]
+    if op.name in DROPOUTS | ATTENTIONS | {"lstm", "gru", "rnn_tanh", "rnn_relu"} or op.name.startswith("bernoulli"):
+        return [Finding("dropout_in_eval", op.module, f"In evaluation mode {seen}, because {op.name}{op.where} still drops numbers. Pass training=self.training, or use an nn.Dropout made in __init__.", evidence)]  # fmt: skip
+    if _is_sampling(one, op):
+        return []
+    drawn = op.result
+    if isinstance(drawn, Tensor) and drawn.dim() >= 2 and not {batch.rows, batch.tokens} & set(drawn.shape):
+        return [Finding("layer_in_forward", op.module, f"{op.name}{op.where} draws {tuple(drawn.shape)} numbers anew in every forward pass, so {seen}: weights made in forward never train. Make them once, in __init__.", evidence | {"place": op.place})]  # fmt: skip
+    return [Finding("random_in_eval", op.module, f"In evaluation mode {seen}, because {op.name}{op.where} draws new numbers. Draw only if self.training.", evidence)]  # fmt: skip
+
+
+def _apart(runner: Runner, a: Any, b: Any) -> dependence.Difference | None:
+    for (name, x), (_, y) in zip(a.floats, b.floats, strict=False):
+        if x.shape == y.shape:
+            found = dependence._difference(name, x, y, dependence.changed(x, y, runner.tolerance))
+            if found is not None:
+                return found
+    return None
+
+
+def _first_random(one: Record, two: Record, tolerance: float) -> Op | None:
+    for a, b in zip(one.ops, two.ops, strict=False):
+        if a.name != b.name:
+            return a
+        if a.name in ("empty", "empty_like", "new_empty"):
+            continue  # not drawn but left over; what fills it comes next
+        for x, y in zip(a.kept or [], b.kept or [], strict=False):
+            if x.shape != y.shape or bool(dependence.changed(x, y, tolerance).any()):
+                return a
+    return None
+
+
+def _is_sampling(record: Record, op: Op) -> bool:
+    """Noise whose size the model has learnt (an autoencoder that samples) or that chooses (Gumbel): meant."""
+    if op.name in ("gumbel_softmax", "multinomial", "exponential_"):
+        return True
+    if op.name not in RANDOM:
+        return False
+    followed = {id(op.result)}
+    for later in record.ops[record.ops.index(op) + 1 :]:
+        inputs = later.tensors()
+        if any(id(t) in followed for t in inputs):
+            if later.name.strip("_") in ("mul", "multiply", "addcmul") and any(_varies(record, t) for t in inputs if id(t) not in followed):  # fmt: skip
+                return True
+            if isinstance(later.result, Tensor) and later.name.strip("_") not in ("add", "sub"):
+                followed.add(id(later.result))
+    return False
+
+
+def _varies(record: Record, tensor: Tensor) -> bool:
+    """Whether a tensor was computed in the run, and is no constant."""
+    return tensor.numel() > 1 and any(tensor is op.result for op in record.ops)
+
+
+# --- one finding a mistake -----------------------------------------------------------------------------------------
+
+_FIRST = ("view_for_permute", "softmax_dimension", "batch_first", "broadcast", "batch_leak", "equal_sizes")
+
+
+def _once(found: list[Finding]) -> list[Finding]:
+    """Leave out what another finding already explains."""
+    kept: list[Finding] = []
+    for finding in found:
+        if "largest" in finding.evidence and kept:
+            continue  # a gradient of zero follows from a wrong softmax, a mask that hides everything ...
+        if finding.kind == "softmax_dimension" and any(
+            k.kind == finding.kind and k.module == finding.module for k in kept
+        ):
+            continue
+        if finding.kind == "batch_of_one" and any(k.evidence.get("fixed") for k in kept):
+            continue
+        if finding.kind in ("mask_kind", "padding") and any(k.kind == "equal_sizes" for k in kept):
+            continue
+        place = finding.evidence.get("place")
+        if any(place and k.evidence.get("place") == place for k in kept):
+            continue  # another consequence of the same line
+        if any(k.kind == finding.kind and k.module == finding.module and k.message == finding.message for k in kept):
+            continue
+        if finding.kind == "batch_leak" and any(k.kind in (*_FIRST, "batch_of_one") for k in kept):
+            continue
+        kept.append(finding)
+    return kept

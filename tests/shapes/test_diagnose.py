@@ -1,0 +1,368 @@
+"""What `diagnose` promises beside the diagnosis itself: nothing is disturbed, nothing runs twice, nothing is invented."""
+
+import copy
+import functools
+import linecache
+import re
+import subprocess
+import sys
+import traceback
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from catalogue.working import MODELS, tiny_bert
+from torch import nn
+
+from course_lib import shapes
+from course_lib.notebooks import ROOT
+from course_lib.shapes import explaining
+
+
+class Block(nn.Module):
+    def __init__(self, came: int = 5) -> None:
+        super().__init__()
+        self.first = nn.Linear(7, came)
+        self.second = nn.Linear(6, 3)
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        hidden = self.first(x)
+        return self.second(hidden)
+
+
+def levels(error: BaseException) -> list[tuple[str, int, str]]:
+    return [(f.filename, f.lineno or 0, f.name) for f in traceback.extract_tb(error.__traceback__)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_working_model_is_left_in_peace(name: str) -> None:
+    callee, args, kwargs = MODELS[name]()
+    assert shapes.diagnose(callee, *args, **kwargs) is None
+
+
+def test_there_are_enough_working_models() -> None:
+    assert len(MODELS) >= 30 and {"bert_eager", "bert_sdpa"} <= set(MODELS)
+
+
+def test_importing_loads_nothing() -> None:
+    code = "import sys, course_lib.shapes; print('torch' in sys.modules, 'IPython' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "False False\n"
+    )
+
+
+def test_the_package_names_what_it_has() -> None:
+    assert callable(shapes.diagnose) and {"diagnose", "trace", "preflight"} <= set(dir(shapes))
+    with pytest.raises(AttributeError, match="no attribute 'diagnoze'"):
+        shapes.diagnoze  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: Block()(torch.randn(2, 7)),
+        lambda: F.cross_entropy(torch.randn(5, 3), torch.tensor([1, 2])),
+        lambda: torch.randn(2, 3) + torch.randn(2, 4),
+        lambda: nn.MultiheadAttention(4, 2)(*[torch.randn(3, 2, 5)] * 3),
+        lambda: torch.randn(6).split([1, 2]),
+        lambda: tiny_bert("eager")(torch.full((2, 3), 99)),
+        lambda: torch.rand(3) - [1],
+    ],
+)
+def test_error_text_and_traceback_are_as_without_it(run) -> None:
+    with pytest.raises(Exception) as plain:
+        run()
+    diagnosis = shapes.diagnose(run)
+    assert diagnosis is not None
+    assert type(diagnosis.error) is type(plain.value)
+    assert str(diagnosis.error) == str(plain.value)
+    assert levels(diagnosis.error) == levels(plain.value)[1:]  # without this test's own frame
+
+
+def test_the_very_exception_is_kept() -> None:
+    mine = ValueError("mine")
+
+    def fail() -> None:
+        raise mine
+
+    diagnosis = shapes.diagnose(fail)
+    assert diagnosis is not None and diagnosis.error is mine
+    assert not diagnosis.known and diagnosis.fixes == ()
+    assert diagnosis.cause == "ValueError: mine"
+
+
+def test_nothing_runs_twice_and_the_model_is_untouched() -> None:
+    model = Block().train()
+    model.first.weight.grad = torch.ones_like(model.first.weight)
+    before = copy.deepcopy(model.state_dict())
+    hooks = []
+    model.first.register_forward_hook(lambda *_: hooks.append(1))
+    torch.manual_seed(3)
+    expected = torch.get_rng_state()
+    x = torch.ones(2, 7)
+    torch.set_rng_state(expected)
+    diagnosis = shapes.diagnose(model, x)
+    assert diagnosis is not None and any(fix.verified for fix in diagnosis.fixes)
+    assert model.calls == 1 and hooks == [1]
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert model.training and torch.is_grad_enabled()
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(model.first.weight.grad, torch.ones_like(model.first.weight))
+    assert model.second.weight.grad is None and model.second.in_features == 6
+    assert all(p.device.type == "cpu" and type(p) is nn.Parameter for p in model.parameters())
+
+
+def test_repairs_that_draw_random_numbers_leave_the_generator() -> None:
+    attention, x = nn.MultiheadAttention(4, 2, dropout=0.5, batch_first=True), torch.ones(2, 3, 4)
+    mask = torch.zeros(3, 2, dtype=torch.bool)
+    with pytest.raises(Exception) as caught:
+        attention(x, x, x, key_padding_mask=mask)
+    before = torch.get_rng_state()
+    assert any(fix.verified for fix in shapes.explain_error(caught.value).fixes)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_side_effects_in_the_failing_expression_happen_once() -> None:
+    seen = []
+
+    def noisy(x: torch.Tensor) -> torch.Tensor:
+        seen.append(1)
+        return x
+
+    def run() -> torch.Tensor:
+        return torch.cat([noisy(torch.ones(2, 3)), noisy(torch.ones(3, 4))])
+
+    diagnosis = shapes.diagnose(run)
+    assert len(seen) == 2
+    assert diagnosis is not None and [t.shape for t in diagnosis.tensors] == [(2, 3), (3, 4)]
+
+
+def test_properties_and_getattr_of_the_user_are_not_run() -> None:
+    class Odd:
+        def __init__(self) -> None:
+            self.count = 0
+
+        @property
+        def x(self) -> torch.Tensor:
+            self.count += 1
+            return torch.ones(2, 3)
+
+    odd = Odd()
+    diagnosis = shapes.diagnose(lambda: odd.x @ torch.ones(2, 3))
+    assert odd.count == 1
+    assert diagnosis is not None and diagnosis.operation == "matmul" and (2, 3) in [t.shape for t in diagnosis.tensors]
+
+
+def test_warnings_of_the_trials_stay_inside() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert shapes.diagnose(lambda: F.mse_loss(torch.ones(3, 2), torch.ones(2, 3, dtype=torch.float64)))
+
+
+def test_a_failure_of_the_helper_leaves_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "find", lambda *_: 1 / 0)
+    diagnosis = shapes.diagnose(Block(), torch.randn(2, 7))
+    assert diagnosis is not None and "mat1 and mat2" in diagnosis.cause and not diagnosis.known
+    assert "ZeroDivisionError" in diagnosis.notes[0]
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), shapes.explain(show=lambda _: 1 / 0):
+        Block()(torch.randn(2, 7))
+
+
+def test_keyboard_interrupt_is_not_swallowed() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shapes.diagnose(stop)
+
+
+def test_as_a_context_it_explains_and_raises() -> None:
+    shown = []
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), shapes.explain(show=shown.append) as explanation:
+        Block()(torch.randn(2, 7))
+    assert shown == [explanation.diagnosis] and shown[0].module == "second"
+    with shapes.explain(show=shown.append) as explanation:
+        Block(6)(torch.randn(2, 7))
+    assert explanation.diagnosis is None and len(shown) == 1
+
+
+def test_outside_a_notebook_the_context_writes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError), shapes.explain():
+        Block()(torch.randn(2, 7))
+    assert "self.second(hidden)" in capsys.readouterr().err
+
+
+# Expressions
+
+
+def test_a_call_over_several_lines_and_nested() -> None:
+    model = Block()
+
+    def run() -> torch.Tensor:
+        return torch.relu(
+            model.second(
+                torch.relu(
+                    torch.ones(2, 5),
+                ),
+            ),
+        )
+
+    diagnosis = shapes.diagnose(run)
+    assert diagnosis is not None and diagnosis.expression == "model.second(torch.relu(torch.ones(2, 5)))"
+    assert diagnosis.module == "second"
+
+
+def test_a_method_chain_over_several_lines() -> None:
+    def run() -> torch.Tensor:
+        return (
+            torch.ones(2, 6)
+            .reshape(3, 4)
+            .view(5, 2)
+        )  # fmt: skip
+
+    diagnosis = shapes.diagnose(run)
+    assert diagnosis is not None and diagnosis.operation == "view" and diagnosis.expression.endswith(".view(5, 2)")
+    assert diagnosis.tensors[0].shape == (3, 4)
+
+
+def test_two_calls_on_one_line() -> None:
+    good, bad = nn.Linear(3, 3), nn.Linear(4, 4)
+    diagnosis = shapes.diagnose(lambda x: (good(x), bad(x)), torch.ones(2, 3))
+    assert diagnosis is not None and diagnosis.expression == "bad(x)"
+
+
+def test_a_comprehension_a_generator_and_map() -> None:
+    layers = nn.ModuleList([nn.Linear(3, 2), nn.Linear(4, 2)])
+    x = torch.ones(2, 3)
+    listed = shapes.diagnose(lambda: [layer(x) for layer in layers])
+    generated = shapes.diagnose(lambda: torch.cat(tuple(layer(x) for layer in layers)))
+    mapped = shapes.diagnose(lambda: list(map(layers[1], [x])))
+    assert listed is not None and generated is not None and mapped is not None
+    assert listed.expression == generated.expression == "layer(x)"
+    assert listed.module == generated.module == "1"
+    assert mapped.operation == "Linear" and (2, 3) in [t.shape for t in mapped.tensors]
+
+
+def test_a_partial_of_a_function_and_of_a_layer() -> None:
+    weight = torch.ones(4, 3)
+    apply = functools.partial(F.linear, weight=weight)
+    diagnosis = shapes.diagnose(lambda: apply(torch.ones(2, 5)))
+    assert (
+        diagnosis is not None and diagnosis.operation == "linear" and diagnosis.expression == "apply(torch.ones(2, 5))"
+    )
+    assert {(2, 5), (4, 3)} <= {t.shape for t in diagnosis.tensors}
+    layer = shapes.diagnose(functools.partial(nn.Linear(3, 2), torch.ones(2, 5)))
+    assert layer is not None and layer.operation == "Linear" and layer.tensors[0].shape == (2, 5)
+
+
+def test_a_function_of_torch_given_directly() -> None:
+    diagnosis = shapes.diagnose(torch.cat, [torch.ones(2, 3), torch.ones(3, 4)], 0)
+    assert diagnosis is not None and diagnosis.operation == "cat" and "all other sizes equal" in diagnosis.cause
+
+
+def test_code_without_source_is_diagnosed_too() -> None:
+    names: dict = {"torch": torch}
+    exec("def run(a, b):\n    return torch.cat([a, b])", names)
+    diagnosis = shapes.diagnose(names["run"], torch.ones(2, 3), torch.ones(2, 4))
+    assert diagnosis is not None and diagnosis.operation == "cat"
+    assert {t.shape for t in diagnosis.tensors} == {(2, 3), (2, 4)}
+
+
+def test_a_notebook_cell_with_magics_is_read() -> None:
+    name, text = "/tmp/ipykernel_1/1.py", "%matplotlib inline\nx = torch.ones(2, 3)\ny = x.view(5)\n"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    code = compile(text.replace("%", "#"), name, "exec")
+    diagnosis = shapes.diagnose(exec, code, {"torch": torch})
+    assert diagnosis is not None and diagnosis.expression == "x.view(5)" and diagnosis.place == "cell, line 3"
+
+
+def test_layers_that_share_a_module_or_lie_in_a_list_are_named() -> None:
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [nn.Linear(3, 3), nn.Linear(4, 4)]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    diagnosis = shapes.diagnose(Listed(), torch.ones(2, 3))
+    assert diagnosis is not None and diagnosis.module == "blocks[1]"
+    assert "plain list" in diagnosis.notes[-1] and diagnosis.fixes[0].code == "self.blocks[1] = nn.Linear(3, 4)"
+
+
+# Where numbers come from
+
+
+def test_a_number_is_followed_through_the_function_that_failed() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.pool = nn.Conv2d(1, 13, (3, 11)), nn.MaxPool2d((3, 1), 1)
+            self.fc = nn.Linear(442, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.conv(x))
+            x = self.pool(x)
+            x = x.flatten(1)
+            return self.fc(x)
+
+    with pytest.raises(RuntimeError) as caught:
+        Net()(torch.ones(2, 1, 64, 11))
+    diagnosis = shapes.explain_error(caught.value)
+    assert diagnosis.origins == ("780 = channels 13 x height 60 x width 1 after flatten",)
+
+
+def test_what_only_arithmetic_suggests_is_called_probable() -> None:
+    def joined(parts: list[torch.Tensor]) -> torch.Tensor:
+        return [torch.cat(parts, 0)][0]
+
+    conv, parts = nn.Conv2d(7, 7, 3), [torch.ones(5, 11, 13) for _ in range(7)]
+    with pytest.raises(RuntimeError) as caught:
+        exec("x = hidden(parts)\nconv(x)", {"hidden": joined, "parts": parts, "conv": conv})
+    diagnosis = shapes.explain_error(caught.value)
+    assert diagnosis.origins in (
+        ("35 is probably 7 tensors of parts x 5",),
+        ("35 = 7 tensors x 5, joined by cat(dim=0)",),
+    )
+
+
+# How it looks
+
+
+def test_text_and_page_show_everything() -> None:
+    diagnosis = shapes.diagnose(Block(), torch.randn(2, 7))
+    assert diagnosis is not None
+    text, page = str(diagnosis), diagnosis._repr_html_()
+    for part in (
+        "self.second(hidden)",
+        "second",
+        "(2, 5)",
+        "6 input features",
+        "self.second = nn.Linear(5, 3)",
+        "tried, runs",
+    ):
+        assert part in text and part in page
+    assert max(map(len, text.splitlines())) < 140
+
+
+def test_at_a_prompt_it_shows_its_text() -> None:
+    from IPython.lib.pretty import pretty
+
+    diagnosis = shapes.diagnose(Block(), torch.randn(2, 7))
+    assert pretty(diagnosis) == repr(diagnosis) == str(diagnosis)
+
+
+def test_the_page_colours_borders_only_and_escapes() -> None:
+    diagnosis = shapes.diagnose(lambda x: x.view(3 if 1 < 2 else 4, 3), torch.ones(2, 5))
+    assert diagnosis is not None
+    page = diagnosis._repr_html_()
+    assert "1 &lt; 2" in page
+    for colour in re.finditer(r"#[0-9a-f]{6}", page):
+        assert "border-left" in page[: colour.start()].rsplit(";", 1)[-1].rsplit('"', 1)[-1]
+    assert not re.search(r"[^-]color:(?!inherit)", page)
+    assert not re.search(r"background:(?!transparent)", page)
