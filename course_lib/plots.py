@@ -28,7 +28,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 SOFT_COLOURS = ("#CFE3F1", "#F8DCC9", "#CDEBE1", "#F3DFEA", "#DDF0FA", "#FBECCB", "#E3E3E3", "#FCFAD6")
 INK = "#1A1A1A"
 SEQUENTIAL = "cividis"  # from 0 to a maximum; made for colour-blind readers
-DIVERGING = "PuOr"  # around a middle
 
 _CJK_FONTS = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "Noto Sans CJK JP",
@@ -261,10 +260,14 @@ def lines(
     y_limits: tuple[float, float] | None = None,
 ) -> Picture:
     """Several curves over one axis, each marked by colour and by the form of its points."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = new_figure(7.0, 3.4)
     for (name, values), marker in zip(series.items(), "osD^vPX*" * (1 + len(series) // 8), strict=False):
         axes.plot(range(len(values)) if x is None else x, values, marker=marker, label=printable(name))
     axes.set(title=printable(title), xlabel=x_title, ylabel=y_title)
+    if x is None or all(float(place).is_integer() for place in x):  # half an epoch or layer is no tick
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10]))
     if y_limits is not None:
         axes.set_ylim(*y_limits)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -287,6 +290,44 @@ def bars(values: dict[str, float], alt: str, title: str = "", x_title: str = "",
     axes.set(title=printable(title), xlabel=x_title, xticks=[])  # each bar has its number
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", length=0)
+    return picture(figure, alt)
+
+
+def points(
+    values: dict[str, float],
+    spans: dict[str, Sequence[tuple[float, float]]],
+    alt: str,
+    title: str = "",
+    x_title: str = "",
+    line: float | None = None,
+) -> Picture:
+    """One point a name, with its error bars; several kinds of them are told apart by thickness and colour.
+
+    Args:
+        values: name -> where its point stands.
+        spans: kind of error bar -> (low, high) for each name, in the order of the names; the widest kind first.
+        line: where a dashed vertical line stands, to compare with.
+
+    Raises:
+        ValueError: a kind with another number of bars than there are names.
+    """
+    figure, axes = new_figure(7.4, 1.2 + 0.33 * len(values))
+    heights = range(len(values))
+    for number, (kind, bars_of_kind) in enumerate(spans.items()):
+        if len(bars_of_kind) != len(values):
+            raise ValueError(f"spans has {len(bars_of_kind)} bars of '{kind}' for {len(values)} values; give one each.")
+        low, high = zip(*bars_of_kind, strict=True)
+        axes.hlines(heights, low, high, color=COLOURS[number], linewidth=1.6 + 4.4 * number, label=printable(kind))
+    axes.plot(list(values.values()), heights, "o", color=INK, markersize=4)
+    if line is not None:
+        axes.axvline(line, color=INK, linestyle="--", linewidth=1, zorder=0)
+    axes.set_yticks(heights, [printable(name) for name in values])
+    axes.invert_yaxis()
+    axes.set(title=printable(title), xlabel=x_title)
+    axes.grid(axis="x", alpha=0.3)
+    axes.tick_params(axis="y", length=0)
+    if spans:
+        figure.legend(loc="outside lower center", ncols=len(spans))
     return picture(figure, alt)
 
 

@@ -24,7 +24,7 @@ from course_lib.notebooks.execute import offline_environment
 from course_lib.notebooks.outputs import MAY_RAISE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-NAMES = ("00_start_here", "01_bert_outputs")
+NAMES = ("00_start_here", "01_bert_outputs", "02_heads", "03_shape_debugging", "04_bert_from_scratch")
 
 
 def chromium() -> str | None:

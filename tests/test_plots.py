@@ -1,6 +1,7 @@
 import io
 import re
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,6 +18,7 @@ def make_all() -> dict[str, plots.Picture]:
         "heatmaps": plots.heatmaps([matrix] * 4, list("wxyz"), ALT, labels=list("abc"), columns=3),
         "lines": plots.lines({"one": [1, 2], "two": [2, 1]}, ALT, y_limits=(0, 3)),
         "bars": plots.bars({"one": 1.0, "two": 2.5}, ALT, form="{:.1f}"),
+        "points": plots.points({"one": 1.0, "two": 2.0}, {"all": [(0, 2), (1, 4)], "some": [(0.9, 1.1), (2, 2)]}, ALT),
         "scatters": plots.scatters({"a": [[0, 1], [1, 0]], "b": [[1, 1], [0, 0]]}, ["x", "y"], ALT, marks=["1", "2"]),
         "diagram": plots.diagram({"a": plots.Box(0, 0, "A"), "b": plots.Box(1.5, 1, "B")}, [("a", "b", "to")], ALT),
     }
@@ -27,7 +29,7 @@ def pictures() -> dict[str, plots.Picture]:
     return make_all()
 
 
-@pytest.mark.parametrize("name", ["heatmap", "heatmaps", "lines", "bars", "scatters", "diagram"])
+@pytest.mark.parametrize("name", ["heatmap", "heatmaps", "lines", "bars", "points", "scatters", "diagram"])
 def test_every_figure_is_a_light_opaque_image_with_something_on_it(pictures: dict, name: str) -> None:
     image = Image.open(io.BytesIO(pictures[name].png)).convert("RGBA")
     assert image.width > 200 and image.height > 100
@@ -37,7 +39,7 @@ def test_every_figure_is_a_light_opaque_image_with_something_on_it(pictures: dic
     assert image.getpixel((1, 1))[:3] == (255, 255, 255)
 
 
-@pytest.mark.parametrize("name", ["heatmap", "heatmaps", "lines", "bars", "scatters", "diagram"])
+@pytest.mark.parametrize("name", ["heatmap", "heatmaps", "lines", "bars", "points", "scatters", "diagram"])
 def test_the_alternative_text_is_on_the_image(pictures: dict, name: str) -> None:
     shown = pictures[name]._repr_mimebundle_()
     assert f'alt="{ALT}"' in shown["text/html"] and ALT in shown["text/plain"]
@@ -58,6 +60,27 @@ def test_an_alternative_text_that_says_nothing_is_refused(alt: str) -> None:
 def test_the_same_figure_gives_the_same_bytes() -> None:
     first, second = make_all(), make_all()
     assert all(first[name].png == second[name].png for name in first)
+
+
+def widths(picture: plots.Picture, colour: str) -> list[int]:
+    """How far apart the outermost pixels of a colour are, row by row, where there are any."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture.png)).convert("RGB")).astype(int)
+    near = np.abs(pixels - [int(colour[i : i + 2], 16) for i in (1, 3, 5)]).max(axis=-1) < 12
+    return [int(np.ptp(np.flatnonzero(row))) for row in near if row.any()]
+
+
+def test_error_bars_are_as_long_as_they_say_and_kinds_differ_in_thickness() -> None:
+    bars = {"examples": [(0.0, 8.0), (2.0, 6.0)], "seeds": [(3.0, 5.0), (3.0, 5.0)]}
+    drawn = plots.points({"a": 4.0, "b": 4.0}, bars, ALT)
+    thin, thick = (widths(drawn, colour) for colour in plots.COLOURS[:2])
+    long = [width for width in thin if width > 150]  # not the sample in the legend
+    assert max(long) / min(long) == pytest.approx(2.0, rel=0.05)  # 8 against 4
+    assert len(thick) > 2 * len(thin)
+
+
+def test_error_bars_must_be_as_many_as_points() -> None:
+    with pytest.raises(ValueError, match="1 bars of 'seeds' for 2 values"):
+        plots.points({"a": 1.0, "b": 2.0}, {"seeds": [(0, 1)]}, ALT)
 
 
 def test_pictures_are_small_enough_to_commit(pictures: dict) -> None:

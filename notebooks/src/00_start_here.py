@@ -167,7 +167,7 @@ if EMBEDDED:
 # | **00_start_here** | how this course works | `course_lib.check`, `course_lib.pretrained` |
 # | [**01_bert_outputs**](01_bert_outputs.ipynb) | what goes into BERT, what comes out, and which output to use | `course_lib.pooling`, `course_lib.config` |
 # | [**02_heads**](02_heads.ipynb) | from an output to a prediction; eight tasks on one encoder | `course_lib.heads`, `course_lib.probing` |
-# | 03_shape_debugging | why shapes do not fit, and the line that mends it | `course_lib.shapes` |
+# | [**03_shape_debugging**](03_shape_debugging.ipynb) | why shapes do not fit, and the line that mends it | `course_lib.shapes` |
 # | [**04_bert_from_scratch**](04_bert_from_scratch.ipynb) | every line of BERT, equal to the released one | `course_lib.bert`, `course_lib.checkpoint` |
 # | 05_pretraining_tasks | hidden words and next sentences | `course_lib.masking` |
 # | 06_pretraining | a small BERT of your own | `course_lib.pretraining` |

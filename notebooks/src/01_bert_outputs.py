@@ -1430,7 +1430,7 @@ print(f"{modern_size:,} parameters, {modern.config.max_position_embeddings:,} po
 # **Read:** Devlin et al., *BERT* (2019), sections 3 and 5.3. Clark et al., *What Does BERT Look
 # At?* (2019). Ethayarajh, *How Contextual are Contextualized Word Representations?* (2019).
 #
-# **Next:** 02_heads: eight tasks on one encoder (not written yet). Your progress so far:
+# **Next:** [02_heads](02_heads.ipynb): from an output to a prediction. Your progress so far:
 
 # %%
 from course_lib.exercises import progress
