@@ -8,7 +8,9 @@ from pathlib import Path
 
 from benchmarks.record import RESULTS
 
-NAMES = ("startup", "pooling", "headlines", "bert", "encode")
+NAMES = (
+    "startup", "pooling", "poolings", "headlines", "bert", "lengths", "memory", "encode", "shapes", "preflight"
+)  # fmt: skip
 
 
 def main() -> int:

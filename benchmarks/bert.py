@@ -1,20 +1,22 @@
 """Our BERT against transformers' (sdpa): the same weights, batch and threads, in turn in one run.
 
-Forward pass and training step of the encoder on dense batches, and a training step of the masked-word head with 15 % of
-the positions labelled, where ours projects those positions alone. Ratios are medians over paired turns: below 1, ours is
-faster. The matrix-product limit is what this machine reaches on one large product.
+Forward pass and training step (forward and backward) of the encoder on dense batches, and a training step of the
+masked-word head with 15 % of the positions labelled, where ours projects those positions alone; this once more with
+gradient checkpointing. Ratios are medians over paired turns: below 1, ours is faster. The matrix-product limit is what
+this machine reaches on one large product, timed in the same turns; the share is how near all products of a pass come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 from benchmarks.record import write
+from benchmarks.turns import in_turn, ratio
 
-BATCH, TOKENS, TURNS = 16, 128, 9
+BATCH, TOKENS, TURNS = 16, 128, 11
+LIMIT = 2048  # rows and columns of the product that stands for the machine's limit
 
 
 def run() -> dict[str, Any]:
@@ -36,16 +38,16 @@ def run() -> dict[str, Any]:
         model.zero_grad(set_to_none=True)
         model(input_ids=ids, attention_mask=mask).last_hidden_state.square().mean().backward()
 
-    numbers = {"forward": compare(forward, ours, theirs)}
+    operations = products(ours, BATCH, TOKENS)
+    numbers = {"forward": compare(forward, ours, theirs, operations)}
     ours.train(), theirs.train()
-    numbers["training_step"] = compare(step, ours, theirs)
-    flops = 2 * BATCH * TOKENS * sum(p.numel() for n, p in ours.named_parameters() if "encoder" in n and p.dim() == 2)
-    limit = matrix_product_limit()
-    numbers["forward"]["share_of_matrix_product_limit"] = round(flops / numbers["forward"]["ours_seconds"] / limit, 3)
-    return {**numbers, "masked_words": masked_words(ids, mask), "matrix_product_gflops": round(limit / 1e9, 1)}
+    # backward, each product becomes two: one for the gradient of its input, one for that of its weights
+    numbers["training_step"] = compare(step, ours, theirs, 3 * operations)
+    return numbers | masked_words(ids, mask)
 
 
-def masked_words(ids: Any, mask: Any) -> dict[str, float]:
+def masked_words(ids: Any, mask: Any) -> dict[str, dict[str, float]]:
+    """The training step of the masked-word head, as it is and with gradient checkpointing on both sides."""
     import torch
     import transformers
 
@@ -59,6 +61,7 @@ def masked_words(ids: Any, mask: Any) -> dict[str, float]:
     theirs = transformers.BertForMaskedLM(
         transformers.BertConfig(**pretrained.read_config(pretrained.find_model("embedded")))
     )
+    theirs.load_state_dict(ours.state_dict())
     labels = torch.where(torch.rand(ids.shape) < 0.15, ids, -100)
 
     def step(model: torch.nn.Module) -> None:
@@ -66,40 +69,41 @@ def masked_words(ids: Any, mask: Any) -> dict[str, float]:
         extra = {"full_logits": False} if model is ours else {}
         model(input_ids=ids, attention_mask=mask, labels=labels, **extra).loss.backward()
 
-    return compare(step, ours.train(), theirs.train())
+    found = {"masked_words": compare(step, ours.train(), theirs.train())}
+    ours.bert.gradient_checkpointing = True
+    theirs.gradient_checkpointing_enable()
+    return found | {"masked_words_checkpointed": compare(step, ours, theirs)}
 
 
-def compare(work: Callable[[Any], None], ours: Any, theirs: Any) -> dict[str, float]:
-    """Seconds of both, in turn, and the median ratio ours / theirs."""
-    times: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for turn in range(TURNS + 2):
-        # who goes first changes from turn to turn: a machine that slows down meets both alike
-        for name, model in (("ours", ours), ("theirs", theirs))[:: 1 if turn % 2 else -1]:
-            start = perf_counter()
-            work(model)
-            if turn >= 2:  # the first turns warm up
-                times[name].append(perf_counter() - start)
-    ratios = [a / b for a, b in zip(times["ours"], times["theirs"], strict=True)]
-    return {
-        "ours_seconds": round(median(times["ours"]), 4),
-        "transformers_seconds": round(median(times["theirs"]), 4),
-        "ratio": round(median(ratios), 3),
-        "ratio_lowest": round(min(ratios), 3),
-        "ratio_highest": round(max(ratios), 3),
-    }
+def products(model: Any, batch: int, tokens: int) -> int:
+    """Floating-point operations in the matrix products of a forward pass: linear layers and attention.
+
+    A product of (n, k) and (k, m) is n k m multiplications and as many additions. The pooler, one row a text, is not in.
+    """
+    config = model.config
+    weights = sum(p.numel() for name, p in model.encoder.named_parameters() if p.dim() == 2)
+    attention = 2 * tokens * config.hidden_size * config.num_hidden_layers  # for each token: scores, and their mixture
+    return 2 * batch * tokens * (weights + attention)
 
 
-def matrix_product_limit(size: int = 2048, turns: int = 7) -> float:
-    """Floating-point operations a second of one large float32 matrix product."""
+def compare(work: Callable[[Any], None], ours: Any, theirs: Any, operations: int = 0) -> dict[str, float]:
+    """Seconds of both, the ratio ours / theirs, and with `operations` our share of the matrix-product limit."""
     import torch
 
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    times = []
-    for _ in range(turns):
-        start = perf_counter()
-        a @ b
-        times.append(perf_counter() - start)
-    return 2 * size**3 / median(times[1:])
+    a, b = torch.randn(LIMIT, LIMIT), torch.randn(LIMIT, LIMIT)
+    limit = {"limit": lambda: a @ b} if operations else {}
+    seconds = in_turn({"ours": lambda: work(ours), **limit, "transformers": lambda: work(theirs)}, TURNS)
+    found = {
+        "ours_seconds": round(median(seconds["ours"]), 4),
+        "transformers_seconds": round(median(seconds["transformers"]), 4),
+        **ratio(seconds["ours"], seconds["transformers"]),
+    }
+    if operations:
+        rates = [2 * LIMIT**3 / time for time in seconds["limit"]]  # operations a second
+        shares = [operations / time / rate for time, rate in zip(seconds["ours"], rates, strict=True)]
+        found["share_of_matrix_product_limit"] = round(median(shares), 3)
+        found["matrix_product_gflops"] = round(median(rates) / 1e9, 1)
+    return found
 
 
 def main() -> None:

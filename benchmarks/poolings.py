@@ -6,8 +6,8 @@ move the result a little, and the choice of the 410 dev headlines moves it more:
 interval (Efron 1979), paired where two poolings are compared. The test split takes no part in any choice: it is asked
 for the pooling that was best on dev and for the baseline alone, TF-IDF with logistic regression.
 
-All vectors are scaled to mean 0 and deviation 1 first: the [CLS] vectors of the lower layers differ in the fourth decimal,
-and unscaled, a probe would learn nothing from them that it can learn from them scaled.
+All vectors are scaled to mean 0 and deviation 1 first: the [CLS] vectors of the lower layers differ in the fourth decimal
+and share a part a hundred times larger, so unscaled, a probe would learn nothing from them that it can learn from them scaled.
 
 The embedded model was tuned for mean pooling, so nothing here judges [CLS]. COURSE_MODEL=bert-base-uncased measures a
 model that was not.

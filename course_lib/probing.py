@@ -85,8 +85,8 @@ def standardise(train: Tensor, *others: Tensor) -> list[Tensor]:
     """Each number of the vectors shifted and scaled to mean 0 and standard deviation 1 over the training texts.
 
     The others are changed by the training texts' mean and deviation: what is told about them must not come from them.
-    Without this, a probe learns numbers that vary little too slowly, and seems to say that nothing is in them. A number
-    that is the same for all training texts becomes 0.
+    Without this, a probe may learn nothing from vectors whose common part is far larger than their differences, and seem
+    to say that nothing is in them. A number that is the same for all training texts becomes 0.
 
     Args:
         train, others: (n, ...) each, for example the vectors of train, dev and test.

@@ -1,6 +1,9 @@
 """Links lead somewhere, the index of statements agrees with the notebooks, and the README's commands exist."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -88,3 +91,15 @@ def test_the_readme_names_only_targets_that_the_makefile_has() -> None:
         if name
     }
     assert named and named <= targets
+
+
+def test_the_readme_shows_what_its_script_is_told(tmp_path: Path) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    script = re.search(r"^```python\n(# script\.py\n.*?)^```", page, re.MULTILINE | re.DOTALL)
+    shown = re.search(r"^```\n(conv\(x\).*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "script.py").write_text(script[1], encoding="utf-8")
+    command = [sys.executable, "-m", "course_lib", "shapes", "script.py"]
+    paths = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=paths, capture_output=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(shown[1].strip())

@@ -37,7 +37,8 @@ def test_vectors_do_not_depend_on_order_or_batch(loaded, pooling: str) -> None:
     whole = encode(TEXTS, *loaded, pooling=pooling)
     assert whole.shape == (5, 384) and whole.dtype == np.float32
     np.testing.assert_allclose(encode(TEXTS[::-1], *loaded, pooling=pooling)[::-1], whole, atol=1e-5)
-    np.testing.assert_allclose(encode(TEXTS, *loaded, pooling=pooling, batch_tokens=1), whole, atol=1e-5)
+    for batch_tokens in (1, 23):
+        np.testing.assert_allclose(encode(TEXTS, *loaded, pooling=pooling, batch_tokens=batch_tokens), whole, atol=1e-5)
 
 
 def test_bfloat16_is_close(loaded) -> None:
@@ -71,6 +72,11 @@ def test_every_text_is_in_one_batch_and_no_batch_is_too_large(lengths: list[int]
         assert len(batch) == 1 or longest * len(batch) <= budget
 
 
+def test_a_batch_that_is_half_full_takes_no_shorter_text() -> None:
+    assert list(batches_by_length([3, 5, 3, 5, 3, 3], 20)) == [[1, 3], [0, 2, 4, 5]]
+    assert list(batches_by_length([3, 5, 3, 5, 3, 3], 23)) == [[1, 3, 0], [2, 4, 5]]  # two of 5 are less than half
+
+
 def test_bad_input_is_one_sentence() -> None:
     for arguments, words in (
         (("one text",), "one text; give a list"),
@@ -81,5 +87,6 @@ def test_bad_input_is_one_sentence() -> None:
             encode(*arguments)
     with pytest.raises(ValueError, match="float32, bfloat16 or auto"):
         encode(["a"], precision="half")
-    with pytest.raises(ValueError, match="at least 1 and 3"):
-        encode(["a"], max_tokens=2)
+    for small in ({"max_tokens": 2}, {"batch_tokens": 0}):
+        with pytest.raises(ValueError, match="at least 1 and 3"):
+            encode(["a"], **small)

@@ -516,7 +516,7 @@ print(f"largest difference to my own: {(by_hand - outputs.pooler_output).abs().m
 # **A warning about the embedded model.** It was tuned so that the *mean* of its token vectors
 # is useful, and its pooler was not used in that. So never judge `[CLS]` or the pooler by this
 # model. Which pooling is better for a task is a question for an experiment over several seeds;
-# notebook 07 will make it. Its pooler's bias is still all zeros; the check of the next exercise
+# notebook 02 makes it for frozen vectors. Its pooler's bias is still all zeros; the check of the next exercise
 # uses a bias of its own.
 
 # %% [markdown]
@@ -1235,7 +1235,8 @@ if EMBEDDED:
 #
 # One page says that `pooler_output` is "not a good summary" and that a mean is better; another
 # says that it depends. The second is right: it depends on how the model was trained, and on
-# whether you fine-tune it. Notebook 07 will measure it over several seeds.
+# whether you fine-tune it. Notebook 02 measures frozen vectors over ten seeds; notebook 07 will
+# fine-tune.
 
 # %% [markdown] items="002-105"
 # ## A model from a folder, in transformers' own words
