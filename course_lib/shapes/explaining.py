@@ -287,7 +287,8 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
             read = input_names(value.dim(), int(call.op[-2]))
         name = call.name(argument)
         if isinstance(value, Tensor):
-            operands.append(_operand(provenance, argument, name, value, read))
+            means = finding.means.get(argument, ()) if finding is not None else ()
+            operands.append(_operand(provenance, argument, name, value, read, means))
         elif isinstance(value, list | tuple | dict):
             operands += _many(provenance, argument, name, value)
     if scene.in_library:
@@ -318,8 +319,22 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
     return operands[:_MOST_OPERANDS], origins, notes
 
 
-def _operand(provenance: Provenance, argument: str, name: str, tensor: Tensor, read: tuple[str, ...]) -> Operand:
+def _operand(
+    provenance: Provenance,
+    argument: str,
+    name: str,
+    tensor: Tensor,
+    read: tuple[str, ...],
+    means: tuple[str, ...] = (),
+) -> Operand:
     labels = provenance.labels(argument, tensor) if argument not in ("weight", "bias") else ()
+    if means:  # a width that a configuration states stays what it is
+        widths = provenance.facts["widths"]
+        guessed = (*labels, *[""] * (tensor.dim() - len(labels)))
+        labels = tuple(
+            guess if size in widths else known or guess
+            for known, guess, size in zip(means, guessed, tensor.shape, strict=True)
+        )
     return Operand(
         name, tuple(tensor.shape), _meaning(labels, read, tensor), str(tensor.dtype).removeprefix("torch."), argument
     )
@@ -331,7 +346,7 @@ def _many(provenance: Provenance, argument: str, name: str, value: Any) -> list[
     else:
         texts = _texts(name, len(value))
         items = list(zip(texts, value, strict=True))
-    tensors = [(text, t) for text, item in items for t in list(tensors_in(item))[:3]]
+    tensors = [named for text, item in items for named in _each(text, item)]
     if not tensors:
         return []
     first = tensors[0][1]
@@ -350,6 +365,13 @@ def _many(provenance: Provenance, argument: str, name: str, value: Any) -> list[
         )
         for i, (text, t) in enumerate(tensors[:_MOST_OPERANDS])
     ]
+
+
+def _each(text: str, item: Any) -> list[tuple[str, Tensor]]:
+    """The first tensors of one item; those of a tuple or list within it by their places."""
+    if type(item) in (list, tuple):
+        return [(f"{text}[{i}]", t) for i, part in enumerate(item) for t in tensors_in(part)][:3]
+    return [(text, t) for t in list(tensors_in(item))[:3]]
 
 
 def _texts(name: str, count: int) -> list[str]:

@@ -19,6 +19,9 @@ def apply(diagnosis: Diagnosis, fix: Fix) -> Any:
     names = {"torch": torch, "nn": torch.nn, "F": F, **names_in_scope(frames, level)}
     tree = ast.parse(fix.code)
     changes_a_layer = ".insert(" in fix.code or fix.code.endswith(".eval()")
+    if len(tree.body) > 1 and isinstance(tree.body[-1], ast.Expr) and not changes_a_layer:
+        exec(compile(ast.Module(tree.body[:-1], []), "<fix>", "exec"), names)
+        return eval(ast.unparse(tree.body[-1]), names)
     if isinstance(tree.body[-1], ast.Expr) and not changes_a_layer:
         return eval(fix.code, names)
     target = tree.body[-1].targets[0] if isinstance(tree.body[-1], ast.Assign) else None

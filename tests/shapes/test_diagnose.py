@@ -18,6 +18,7 @@ from torch import nn
 from course_lib import shapes
 from course_lib.notebooks import ROOT
 from course_lib.shapes import explaining
+from course_lib.shapes.diagnosis import Diagnosis
 
 
 class Block(nn.Module):
@@ -329,6 +330,151 @@ def test_what_only_arithmetic_suggests_is_called_probable() -> None:
         ("35 is probably 7 tensors of parts x 5",),
         ("35 = 7 tensors x 5, joined by cat(dim=0)",),
     )
+
+
+# What an explanation says where shapes alone leave a choice
+
+
+def explained(run, *args) -> tuple[str, Diagnosis]:
+    """The text on one line, from the traceback alone, and the diagnosis."""
+    with pytest.raises(Exception) as caught:
+        run(*args)
+    diagnosis = shapes.explain_error(caught.value)
+    return re.sub(r"\s+", " ", str(diagnosis)), diagnosis
+
+
+@pytest.mark.parametrize(
+    ("run", "fix"),
+    [
+        (lambda places: nn.Embedding(11, 7)(places), "(places[:11])"),
+        (lambda x: nn.Embedding(11, 7)(x), "(x[:11])"),  # counted from 0: positions, whatever the name
+    ],
+)
+def test_a_table_of_positions_is_not_measured_by_the_tokenizer(run, fix: str) -> None:
+    text, diagnosis = explained(run, torch.arange(17))
+    assert "tokenizer" not in text and "11 positions" in text and "trained anew" in text
+    assert (
+        diagnosis.fixes[0].verified and fix in diagnosis.fixes[0].code and "cut to 11 tokens" in diagnosis.fixes[0].why
+    )
+
+
+def test_of_a_table_of_anything_nothing_is_presumed() -> None:
+    text, _ = explained(lambda e, x: e(x), nn.Embedding(11, 7), torch.tensor([3, 12]))
+    assert "a row for every number up to 12" in text and "tokenizer" not in text and "positions" not in text
+    text, _ = explained(lambda word_embeddings, x: word_embeddings(x), nn.Embedding(11, 7), torch.tensor([3, 12]))
+    assert "len(tokenizer)" in text
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+def test_a_target_that_no_variable_holds_is_read_from_the_error(loss) -> None:
+    text, diagnosis = explained(lambda: loss(torch.randn(4, 7), torch.tensor([0, 3, 9, 6])))
+    assert diagnosis.known and "scores for 7 classes, 0 to 6, but a target is 9." in text
+    assert not any(fix.verified for fix in diagnosis.fixes)  # a larger target may follow
+    _, diagnosis = explained(lambda: F.cross_entropy(torch.randn(2, 7), torch.tensor([-1, 3])))
+    assert diagnosis.fixes[0].verified and "ignore_index=-1" in diagnosis.fixes[0].code
+
+
+@pytest.mark.parametrize(("kind", "state"), [(nn.LSTM, "[1][0][-1]"), (nn.GRU, "[1][-1]")])
+def test_after_a_recurrent_layer_the_outputs_come_first_and_one_state_in_words(kind: type, state: str) -> None:
+    net = nn.Sequential(kind(5, 7, batch_first=True), nn.Linear(7, 3))
+    _, diagnosis = explained(lambda x: net(x), torch.randn(2, 3, 5))
+    assert [fix.code for fix in diagnosis.fixes] == ["net[1](net[:1](x)[0])", f"net[1](net[:1](x){state})"]
+    assert "every token" in diagnosis.fixes[0].why and "final state of each text" in diagnosis.fixes[1].why
+    names = [operand.name for operand in diagnosis.tensors]
+    assert len(set(names)) == len(names) and ("input[1][1]" in names) is (kind is nn.LSTM)
+
+
+def test_attention_is_not_taken_for_a_recurrent_layer() -> None:
+    attention, fc = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 3)
+    out = attention(*[torch.randn(2, 3, 4)] * 3)
+    text, _ = explained(lambda: fc(out))
+    assert "recurrent" not in text
+
+
+def test_too_many_rows_are_followed_to_their_joining_before_they_are_averaged() -> None:
+    scores, labels = torch.randn(35, 3), torch.randint(0, 3, (5,))
+    _, diagnosis = explained(lambda: F.cross_entropy(scores, labels))
+    assert "Look first where 7 tensors were joined: stack, not cat" in diagnosis.cause
+    assert not any("repeat" in fix.code for fix in diagnosis.fixes)
+    assert "changes the meaning" in diagnosis.fixes[-1].why and "mean" in diagnosis.fixes[-1].code
+
+
+def test_a_yes_for_a_padding_becomes_zero_or_perhaps_one() -> None:
+    conv, x = nn.Conv2d(3, 5, 3, padding=True), torch.randn(2, 3, 11, 13)
+    _, diagnosis = explained(lambda: conv(x))
+    assert [fix.verified for fix in diagnosis.fixes] == [True, True]
+    assert diagnosis.fixes[0].code == "conv = nn.Conv2d(3, 5, 3)" and "if True was meant as 1" in diagnosis.fixes[1].why
+
+
+def test_a_second_fault_does_not_take_away_the_repair_of_the_first() -> None:
+    conv, x = nn.Conv2d(1, 5, 3, padding=True), torch.randn(2, 11, 13)
+    _, diagnosis = explained(lambda: conv(x))
+    assert "a bool" in diagnosis.cause and "Beside that: conv2d has 1 input channels" in diagnosis.cause
+    assert diagnosis.fixes[0].verified
+    assert diagnosis.fixes[0].code.splitlines() == ["conv = nn.Conv2d(1, 5, 3)", "conv(x.unsqueeze(1))"]
+    exec(diagnosis.fixes[0].code, {"nn": nn, "x": x})
+    alone = [fix for fix in diagnosis.fixes if fix.code == "conv = nn.Conv2d(1, 5, 3)"]
+    assert alone and not alone[0].verified and "the other fault remains" in alone[0].why
+
+
+def test_the_text_out_of_an_unpacked_output_leads_back_to_the_output() -> None:
+    from transformers.modeling_outputs import BaseModelOutput
+
+    def model() -> BaseModelOutput:
+        return BaseModelOutput(last_hidden_state=torch.ones(2, 3, 5), hidden_states=(torch.ones(2, 3, 5),) * 3)
+
+    def at_hand() -> torch.Tensor:
+        outputs = model()
+        _, layers = outputs
+        return torch.cat(layers)
+
+    def gone() -> torch.Tensor:
+        _, layers = model()
+        return torch.cat(layers)
+
+    def method() -> torch.Tensor:
+        last, _ = model()
+        return last.mean(dim=1)
+
+    text, diagnosis = explained(at_hand)
+    assert "cat takes a tuple or list of tensors, but layers is the text 'hidden_states'." in text
+    assert [(fix.code, fix.verified) for fix in diagnosis.fixes] == [("torch.cat(outputs.hidden_states)", True)]
+    _, diagnosis = explained(gone)
+    assert not diagnosis.fixes[0].verified
+    assert diagnosis.fixes[0].code == "outputs = model()\ntorch.cat(outputs.hidden_states)"
+    _, diagnosis = explained(method)
+    assert diagnosis.fixes[0].code == "outputs = model()\noutputs.last_hidden_state.mean(dim=1)"
+
+
+def test_a_batch_for_channels_is_suspected_only_where_nothing_else_explains_it() -> None:
+    x = torch.randn(13, 4, 7, 11)
+
+    def said(layer: nn.Module) -> str:
+        return explained(layer, x)[0]
+
+    assert "A layer never knows the batch: in_channels is the number of channels." in said(nn.Conv2d(32, 5, 3))
+    assert "never knows the batch" in said(nn.Conv2d(13, 5, 3))  # the input's own batch
+    assert "never knows the batch" not in said(nn.Conv2d(6, 5, 3))
+    assert "never knows the batch" not in said(nn.Sequential(nn.Conv2d(4, 64, 3), nn.Conv2d(32, 5, 3)))
+
+
+def test_a_loss_tells_classes_and_labels_from_hidden_and_tokens() -> None:
+    scores, tags = torch.randn(3, 11, 5), torch.randint(0, 5, (3, 11))
+    _, diagnosis = explained(lambda: F.cross_entropy(scores, tags))
+    assert diagnosis.tensors[0].meaning[2] == "classes"
+    logits, labels = torch.randn(3, 5), torch.randint(0, 2, (3, 7))
+    _, diagnosis = explained(lambda: F.binary_cross_entropy_with_logits(logits, labels))
+    assert diagnosis.tensors[1].meaning == ("batch", "labels")
+
+
+def test_a_mask_hides_keys_before_it_acts_on_queries() -> None:
+    scores, mask = torch.randn(3, 7, 7), torch.zeros(3, 7)
+    _, diagnosis = explained(lambda: scores + mask)
+    keys, queries = diagnosis.fixes[:2]
+    assert keys.code == "scores + mask[:, None]" and "usual attention mask" in keys.why
+    assert queries.code == "scores + mask[:, :, None]" and "the rows, the queries" in queries.why
+    planes, shift = torch.randn(3, 7, 7), torch.zeros(3, 7)
+    assert "attention" not in explained(lambda: planes + shift)[0]
 
 
 # How it looks

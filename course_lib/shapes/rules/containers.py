@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -36,6 +36,20 @@ def parts_of(value: Any, text: str) -> list[tuple[str, Tensor, str]]:
                 found.append((f"{text}[{index}]", item, ""))
             elif isinstance(item, tuple):
                 found += [(f"{text}[{index}][{j}]", t, "") for j, t in enumerate(item) if isinstance(t, Tensor)]
+    return found
+
+
+def recurrent_parts(value: Any, text: str) -> list[tuple[str, Tensor, str]]:
+    """What is mostly wanted of a recurrent layer's (output, state): the outputs, else the last state of each text."""
+    output, state = value
+    nested = isinstance(state, tuple)
+    hidden = state[0] if nested else state
+    found = [(f"{text}[0]", output, "the output at every token")]
+    if hidden.dim() == 3:
+        both = hidden.shape[-1] != output.shape[-1]
+        way = "the last layer, in the backward direction" if both else "the last layer"
+        place = f"{text}[1][0][-1]" if nested else f"{text}[1][-1]"
+        found.append((place, hidden[-1], f"the final state of each text ({way})"))
     return found
 
 
@@ -121,11 +135,16 @@ def _explain(call: Call, scene: Scene, argument: str, value: Any) -> Finding | N
     name = kit.name(argument)
     shown = call.operation
     takes = f"{shown} takes a tensor" + ("" if argument in ("input", "self") else f" as {argument}")
+    if argument == "tensors":
+        takes = f"{shown} takes a tuple or list of tensors"
     if value is None:
         return Finding(f"{takes}, but {name} is None.{_why_none(name)}", list(_none_fixes(kit, scene, name)))
     if isinstance(value, str):
         extra = " Iterating over or unpacking a ModelOutput gives the names of its fields." if value in _FIELDS else ""
-        return Finding(f"{takes}, but {name} is the text {value[:40]!r}.{extra}", [])
+        return Finding(
+            f"{takes}, but {name} is the text {value[:40]!r}.{extra}",
+            list(_by_name(kit, scene, name, value, lambda text: kit.rewritten(**{argument: text}))),
+        )
     if type(value).__name__ == "ndarray":
         floats = ".float()" if str(value.dtype) == "float64" else ""
         return Finding(f"{takes}, but {name} is a numpy array {tuple(value.shape)}.",
@@ -135,7 +154,8 @@ def _explain(call: Call, scene: Scene, argument: str, value: Any) -> Finding | N
     if isinstance(value, list | tuple | Mapping):
         held = parts_of(value, name)
         note = ""
-        if type(value) is tuple and _from_recurrent(call, scene, name):
+        if type(value) is tuple and _from_recurrent(value):
+            held = recurrent_parts(value, name)
             note = " A recurrent layer returns (output, state)."
         elif is_output(value):
             note = f" It holds {', '.join(value.keys())}."
@@ -163,6 +183,30 @@ def _explain(call: Call, scene: Scene, argument: str, value: Any) -> Finding | N
     return None
 
 
+def _by_name(kit: Kit, scene: Scene, name: str, field: str, write: Callable[[str], str]) -> Iterator[Candidate]:
+    """The field of a ModelOutput itself, where unpacking or iterating gave its name; `write` puts it into the source."""
+    import ast
+
+    if field not in _FIELDS or scene.in_library or not name.isidentifier():
+        return
+    node = kit.definition(name)
+    while isinstance(node, ast.Subscript):  # the slice that was unpacked
+        node = node.value
+    text = ast.unparse(node) if node is not None else ""
+    holder = text if isinstance(node, ast.Name | ast.Attribute) else "outputs"
+    try:
+        code = write(f"{holder}.{field}")
+    except Unknown:
+        return
+    value = scene.value(text) if holder == text else None
+    if is_output(value):
+        yield kit.code(code, f"the field {field} by its name", given={f"{holder}.{field}": value[field]})
+    elif isinstance(node, ast.Call):
+        yield Candidate(f"outputs = {text}\n{code}", f"the field {field} by its name", trial="?")
+    else:
+        yield Candidate(code, f"the field {field} by its name, where {holder} is what the model returned", trial="?")
+
+
 def _numbers(value: Any) -> bool:
     """A rectangular nesting of plain numbers."""
     if isinstance(value, list | tuple):
@@ -181,12 +225,17 @@ def _contents(value: Any) -> str:
     return ""
 
 
-def _from_recurrent(call: Call, scene: Scene, name: str) -> bool:
-    value = call.args.get("input")
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Tensor):
-        state = value[1]
-        return isinstance(state, tuple) or (isinstance(state, Tensor) and state.dim() == value[0].dim())
-    return False
+def _from_recurrent(value: Any) -> bool:
+    """Whether a value can be (output, h) or (output, (h, c)): batch and width of the states are the output's."""
+    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[0], Tensor):
+        return False
+    output, state = value
+    hidden = state[0] if isinstance(state, tuple) and len(state) == 2 else state
+    if not isinstance(hidden, Tensor) or hidden.dim() != output.dim() or hidden.dim() not in (2, 3):
+        return False
+    return output.shape[-1] in (hidden.shape[-1], 2 * hidden.shape[-1]) and (
+        hidden.dim() == 2 or hidden.shape[1] in output.shape[:2]
+    )
 
 
 _FIELDS = ("last_hidden_state", "pooler_output", "hidden_states", "attentions", "logits", "loss", "past_key_values")
@@ -392,7 +441,8 @@ def attribute(call: Call, scene: Scene) -> Finding | None:
         if not held:
             return None
         cause = f"{name} is {kind_of_value(value)}{_contents(value)}, not a tensor, and has no {wanted}."
-        if _from_recurrent(Call("", "", {"input": value}), scene, name):
+        if _from_recurrent(value):
+            held = recurrent_parts(value, name)[:1]  # a method for the output at every token rarely fits the state
             cause += " A recurrent layer returns (output, state)."
         fixes = [
             kit.code(expression.replace(name, text, 1), f"{what or 'this one'}: {shape_text(t)}", given={text: t})
@@ -423,7 +473,8 @@ def attribute(call: Call, scene: Scene) -> Finding | None:
         return Finding(text, [Candidate(f"{name}.{close[0]}", "the nearest name", checked=True)] if close else [])
     if isinstance(value, str) and (value in _FIELDS or hasattr(Tensor, wanted)):
         extra = " Iterating over or unpacking a ModelOutput gives the names of its fields." if value in _FIELDS else ""
-        return Finding(f"{name} is the text {value[:40]!r} and has no {wanted}.{extra}")
+        fixes = list(_by_name(kit, scene, name, value, lambda text: expression.replace(name, text, 1)))
+        return Finding(f"{name} is the text {value[:40]!r} and has no {wanted}.{extra}", fixes)
     return None
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
+
+from torch import Tensor, nn
 
 from course_lib.shapes.operations import Call, Scene
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, joined, same_dtype, shape_text
@@ -56,6 +60,10 @@ def convolution(call: Call, scene: Scene) -> Finding | None:
             notes.append(
                 f"torch writes the input as [1, {', '.join(map(str, x.shape))}]; the leading 1 is invented, no tensor of yours has it."
             )
+        if call.layer is not None and batched and _like_a_batch(call, scene, x, expected):
+            notes.append(
+                f"A layer never knows the batch: in_channels is the number of channels. If the {expected} is the batch size, it does not belong there."
+            )
         fixes = list(_channels(call, kit, n, expected, came))
         return Finding(cause, fixes, [("input", channel)], read_as, notes)
     kinds = same_dtype(call, kit, "input", "weight")
@@ -83,6 +91,23 @@ def convolution(call: Call, scene: Scene) -> Finding | None:
     return None
 
 
+def _like_a_batch(call: Call, scene: Scene, x: Tensor, expected: int) -> bool:
+    """Whether a layer's in_channels were probably taken from the batch.
+
+    They are the input's batch, or a power of two, as batches mostly are, that no dimension of the input has; but not
+    where another layer in sight gives out so many channels, or those that came: deeper in a network 64 are nothing
+    strange.
+    """
+    if x.shape[0] == expected:
+        return True
+    if expected in x.shape or expected < 8 or expected & (expected - 1):
+        return False
+    roots = [c.module for c in scene.calls] + [v for v in scene.names.values() if isinstance(v, nn.Module)]
+    others = [m for root in roots for m in root.modules() if m is not call.layer]
+    given = {getattr(m, setting, 0) for m in others for setting in ("out_channels", "num_features")}
+    return not given & {expected, x.shape[-1 - int(call.op[-2])]}
+
+
 def ordinal_name(dim: int) -> str:
     """`dimension 1 (channels)`."""
     return f"dimension {dim} (channels)"
@@ -107,20 +132,41 @@ def _settings(call: Call, kit: Kit, n: int) -> Finding | None:
         if wrong:
             cause = f"{setting} of {call.operation} must be a whole number or {n} of them, but it is {wrong[0]!r}, a {type(wrong[0]).__name__}."
             whole = int(wrong[0])
-            numbers = (1, 0) if isinstance(wrong[0], bool) and wrong[0] else (whole,)
+            meant = isinstance(wrong[0], bool) and wrong[0]
+            numbers = (0, 1) if meant and setting == "padding" else (whole,)
             fixes: list[Candidate] = []
             for number in dict.fromkeys((*numbers, *((0,) if setting == "padding" else ()))):
                 why = f"{setting}={number}" + {
                     ("padding", 0): ": no rim of zeros",
-                    ("padding", 1): ": a rim of one zero on every side",
+                    ("padding", 1): ": a rim of one zero on every side" + (", if True was meant as 1" if meant else ""),
                 }.get((setting, number), "")
                 fixes += kit.layer(why, **{setting: number})
                 fixes += kit.change(setting, str(number), why) if call.layer is None else []
-            return Finding(cause, fixes)
+            return _and_more(call, kit, setting, int(numbers[0]), Finding(cause, fixes))
         if isinstance(value, tuple | list) and len(value) not in (1, n) and setting != "output_size":
             cause = f"{setting} of {call.operation} needs {n} numbers, one for each of {', '.join(_SPACE[n])}, but {tuple(value)} has {len(value)}."
             return Finding(cause, list(kit.layer(f"{n} numbers", **{setting: value[0]})))
     return None
+
+
+def _and_more(call: Call, kit: Kit, setting: str, number: int, first: Finding) -> Finding:
+    """Where the input would not fit either, no repair of the setting alone can run: both faults are told."""
+    if call.layer is None or not call.op.startswith("conv") or call.tensor("input") is None:
+        return first
+    mended = copy.copy(call)
+    mended.args = {**call.args, setting: number}
+    mended.layer = copy.copy(call.layer)
+    setattr(mended.layer, setting, number)
+    other = convolution(mended, kit.scene)
+    if other is None:
+        return first
+    alone = [replace(fix, trial="?", why=f"{fix.why}; the other fault remains") for fix in first.fixes]
+    both: list[Candidate] = []
+    for fix in other.fixes:
+        if not fix.trial and alone and "=" in alone[0].code.split("(")[0]:
+            code = f"{alone[0].code}\n{fix.code}"
+            both.append(replace(fix, code=code, why=f"{first.fixes[0].why}; {fix.why}"))
+    return Finding(f"{first.cause} Beside that: {other.cause}", [*both[:2], *alone], other.focus, other.read_as)
 
 
 def _ranks(call: Call, kit: Kit, n: int, expected: int) -> Iterator[Candidate]:

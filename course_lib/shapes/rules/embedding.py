@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import torch
@@ -11,15 +12,28 @@ from course_lib.shapes.operations import Call, Scene
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, shape_text
 from course_lib.shapes.rules.reshaping import extremes
 
+_POSITION = re.compile(r"position|(?<![a-z])pos(?!itiv)|wpe|(?<![a-z])places?(?![a-z])", re.I)
+_TYPE = re.compile(r"type|seg", re.I)
+_TOKEN = re.compile(r"word|tok|vocab|wte|input_ids", re.I)
 
-def _table(path: str, name: str) -> tuple[str, str]:
-    """What a table holds, by the names about it: (words for its rows, kind)."""
-    text = f"{path} {name}".lower()
-    if "pos" in text:
+
+def _table(text: str, ids: Tensor) -> tuple[str, str]:
+    """What a table holds, by the names about it and by the numbers looked up: (words for its rows, kind)."""
+    if _POSITION.search(text):
         return "positions", "position"
-    if "type" in text or "segment" in text or "seg" in text:
+    if _TYPE.search(text):
         return "token types", "type"
-    return "tokens" if "word" in text or "tok" in text or "vocab" in text else "rows", "token"
+    counted = "arange" in text or _counted(ids)
+    if _TOKEN.search(text):
+        return "tokens", "row" if counted else "token"  # named tokens, but counted like places: no advice on either
+    return ("positions", "position") if counted else ("rows", "row")
+
+
+def _counted(ids: Tensor) -> bool:
+    """Whether every row of the ids is 0, 1, 2 and so on: positions rather than tokens."""
+    if ids.dim() == 0 or ids.shape[-1] < 2 or ids.device.type == "meta" or ids.dtype.is_floating_point:
+        return False
+    return bool((ids == torch.arange(ids.shape[-1], device=ids.device)).all())
 
 
 def embedding(call: Call, scene: Scene) -> Finding | None:
@@ -32,7 +46,7 @@ def embedding(call: Call, scene: Scene) -> Finding | None:
         return Finding(f"F.embedding takes the ids first and the table second, but {kit.name('input')} {shape_text(ids)} is the table.",
                        [kit.code(f"{kit.F}.embedding({kit.name('weight')}, {kit.name('input')})", "ids first", needs_values=True)])  # fmt: skip
     name = kit.name("input")
-    rows, kind = _table(call.path or call.layer_name, f"{name} {call.layer_name}")
+    rows, kind = _table(f"{call.path or ''} {call.layer_name} {name}", ids)
     shown = f"{call.operation}" + (f" {call.path}" if call.path else "")
     if ids.dtype not in (torch.int64, torch.int32):
         cause = f"{shown} looks up rows by whole numbers (int64), but {name} {shape_text(ids)} is {str(ids.dtype).removeprefix('torch.')}."
@@ -78,15 +92,20 @@ def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int,
     if low >= 1 and high == size:
         yield from kit.change("input", "{} - 1", "if the numbers are counted from 1", **options)
     if high >= size and kind == "position" and not scene.in_library:
+        # Dropped in the trial where the first positions of a row do not fit either.
         yield from kit.change(
-            "input", f"{{}}.clamp(max={size - 1})", f"all positions beyond {size - 1} share the last row", **options
+            "input",
+            f"{{}}[..., :{size}]" if call.args["input"].dim() > 1 else f"{{}}[:{size}]",
+            f"the first {size} positions, as many as the table has; the text must be cut to {size} tokens too",
+            **options,
         )
     if high >= size and kind == "position" and scene.in_library:
         yield from _shorter(call, kit, scene, size)
     if high >= size and layer is not None:
         made = f"{kit.nn}.{type(layer).__name__}({high + 1}, {layer.embedding_dim})"
         why = {"token": f"a row for every id up to {high}: the table must be as long as the tokenizer's vocabulary (len(tokenizer))",
-               "position": f"a row for every position up to {high}; trained tables cannot simply be made longer",
+               "row": f"a row for every number up to {high}",
+               "position": f"a row for every position up to {high}; the longer table is trained anew",
                "type": f"a row for every token type up to {high}"}[kind]  # fmt: skip
         code = f"{call.layer_name} = {made}" if call.layer_name and "(" not in call.layer_name else made
         # Tried with one column: the width plays no part, and the table may be long.

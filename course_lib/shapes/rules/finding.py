@@ -39,6 +39,9 @@ class Finding:
         default_factory=dict
     )  # argument -> how the operation reads its dimensions
     notes: list[str] = field(default_factory=list)
+    means: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # argument -> what its dimensions are, better known to the rule than guessed from a name; "" leaves the guess
     operation: str = ""  # where the rule knows a better name
     most: int = 3
 

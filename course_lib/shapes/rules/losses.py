@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -36,7 +38,8 @@ def classes(call: Call, scene: Scene) -> Finding | None:
             fixes += kit.change("target", "{}.float()", "the rows are taken as probabilities of the classes")
         if x.dim() == 2:
             fixes += _multi_label(kit)
-        return Finding(cause, fixes, read_as=read)
+        means = {"target": ("", "labels")} if x.dim() == 2 else {}
+        return Finding(cause, fixes, read_as=read, means=means)
     if x.dim() == 1:
         if y.dim() == 0:
             return _range(call, kit, x, y, k, read) or _dtype(call, kit, x, y, read)
@@ -102,7 +105,13 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
             f"each of the {prod(x.shape[:2])} tokens becomes a row of its own",
             needs_values=True,
         )
-        return Finding(cause, [*flat, *fixes], [("input", 1)], {"input": ("batch", "classes", "")})
+        return Finding(
+            cause,
+            [*flat, *fixes],
+            [("input", 1)],
+            {"input": ("batch", "classes", "")},
+            means={"input": ("", "", "classes")},
+        )
     if x.dim() == 3 and y.dim() == 1 and y.shape[0] == x.shape[0]:
         cause = f"There is one target for each of the {y.shape[0]} inputs, but {name} {shape_text(x)} has scores for each of {x.shape[1]} places; {op} would want targets {shape_text(expected)}."
         fixes += kit.change(
@@ -141,7 +150,10 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
         cause = f"{op} needs one target for each row: {name} {shape_text(x)} has {rows} rows, {target} {shape_text(y)} has {wanted}."
         if x.dim() == 2 and wanted and rows % wanted == 0 and rows > wanted:
             many = rows // wanted
-            cause += f" {rows} = {many} x {wanted}: each input has become {many} rows."
+            cause += (
+                f" {rows} = {many} x {wanted}: each input has become {many} rows. Look first where {many} tensors were "
+                f"joined: stack, not cat, keeps the batch of {wanted}; or where {many} places of an input were flattened into rows."
+            )
         if x.dim() == 2 and wanted == x.shape[1] and y.dim() == 1:
             fixes += kit.change(
                 "input", "{}.T", "rows and columns swapped: right if the classes stand first", needs_values=True
@@ -153,13 +165,7 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
             fixes += kit.change(
                 "input",
                 f"{{}}.view({many}, {wanted}, -1).mean(dim=0)",
-                f"the mean of the {many} rows of each input, where they lie one batch after the other, as cat(dim=0) leaves them; the cure is stack or another dimension there",
-                needs_values=True,
-            )
-            fixes += kit.change(
-                "target",
-                f"{{}}.repeat({many})",
-                f"the targets once for each of the {many} batches: trains {many} predictions an input",
+                f"changes the meaning: one prediction an input, the mean of {many}, if the rows lie one batch after the other, as cat(dim=0) leaves them; if they were joined by mistake, it hides the mistake",
                 needs_values=True,
             )
     else:
@@ -279,7 +285,7 @@ def _range(call: Call, kit: Kit, x: Tensor, y: Tensor, k: int, read: dict) -> Fi
     low, high = extremes(y)
     ignored = call.get("ignore_index", -100)
     if low is None or high is None:
-        return None
+        return _told(call, kit, x, k, read)
     values = y[y != ignored] if low < 0 else y
     low, high = extremes(values)
     if low is None or high is None or (low >= 0 and high < k):
@@ -297,6 +303,21 @@ def _range(call: Call, kit: Kit, x: Tensor, y: Tensor, k: int, read: dict) -> Fi
         fixes += _ignore(call, kit, outside[0])
     if high >= k:
         fixes += _more_classes(call, kit, x, k, int(high))
+    return Finding(cause, fixes, [("input", 1 if x.dim() > 1 else 0)], read)
+
+
+def _told(call: Call, kit: Kit, x: Tensor, k: int, read: dict) -> Finding | None:
+    """The same where no variable holds the targets: torch's sentence names the first one that does not fit."""
+    found = re.search(r"Target (-?\d+) is out of bounds", kit.scene.text)
+    if found is None:
+        return None
+    worst = int(found.group(1))
+    cause = f"{kit.name('input')} {shape_text(x)} has scores for {k} classes, 0 to {k - 1}, but a target is {worst}."
+    fixes: list[Candidate] = []
+    if worst in (-1, 255):
+        fixes += _ignore(call, kit, worst)
+    if worst >= k:  # there may be larger ones: a repair tried on this one alone has not been tried
+        fixes += [replace(fix, trial="?") for fix in _more_classes(call, kit, x, k, worst)]
     return Finding(cause, fixes, [("input", 1 if x.dim() > 1 else 0)], read)
 
 
@@ -367,6 +388,9 @@ def _more_classes(call: Call, kit: Kit, x: Tensor, k: int, high: int) -> Iterato
             f"the layer that makes {name} needs {needed} outputs, if {high} in {target} is no mistake",
             trial="?",
         )
+
+
+_YES_OR_NO = re.compile(r"binary|multi_?label|soft_margin")
 
 
 def pairwise(call: Call, scene: Scene) -> Finding | None:
@@ -451,10 +475,13 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
             silent = None
         if silent is not None and "binary" not in op:
             return None
-        return Finding(cause, fixes, [("input", max(0, x.dim() - 1))])
+        # Numbers in two dimensions are mostly ids of tokens; as targets of yes and no they are labels.
+        means = {"target": ("", "labels")} if _YES_OR_NO.search(op) and y.dim() == 2 else {}
+        return Finding(cause, fixes, [("input", max(0, x.dim() - 1))], means=means)
     if "binary" in op and not y.dtype.is_floating_point:
         cause = f"{op} needs targets of floats, but {target} is {_kind(y)}."
-        return Finding(cause, list(kit.change("target", "{}.float()", "turns 0 and 1 into 0.0 and 1.0")))
+        means = {"target": ("", "labels")} if y.dim() == 2 else {}
+        return Finding(cause, list(kit.change("target", "{}.float()", "turns 0 and 1 into 0.0 and 1.0")), means=means)
     if op == "binary_cross_entropy" and x.dtype.is_floating_point and x.device.type != "meta":
         low, high = extremes(x)
         if low is not None and (low < 0 or high > 1):

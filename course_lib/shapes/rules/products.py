@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import combinations
@@ -344,7 +345,25 @@ def spread(kit: Kit, argument: str, small: Tensor, big: Tensor, end: str = "", m
         while index.endswith(", :") and ":" in index[:-3]:
             index = index[:-3]
         meets = ", ".join(f"{small.shape[i]} meets dimension {p}" for i, p in enumerate(places))
-        yield from kit.change(argument, f"{{}}[{index}]{end}", f"new dimensions of 1 in {name}, so that {meets}{more}")
+        side = _side(kit, name, big, places) if len(found) > 1 else ""
+        yield from kit.change(
+            argument, f"{{}}[{index}]{end}", f"new dimensions of 1 in {name}, so that {meets}{more}{side}"
+        )
+
+
+_SCORES = re.compile(r"mask|attn|attention|score", re.I)
+
+
+def _side(kit: Kit, name: str, big: Tensor, places: tuple[int, ...]) -> str:
+    """What a mask on attention scores hides: a choice that shapes cannot make, as there are as many queries as keys."""
+    shown = [name, *(kit.name(a) for a, v in kit.call.args.items() if v is big)]
+    if big.dim() < 3 or big.shape[-1] != big.shape[-2] or not any(_SCORES.search(text) for text in shown):
+        return ""
+    if places[-1] == big.dim() - 1 and big.dim() - 2 not in places:
+        return "; the same for every query, so it hides keys: the usual attention mask"
+    if places[-1] == big.dim() - 2:
+        return "; acts on the rows, the queries, and hides no key: rarely meant"
+    return ""
 
 
 def einsum(call: Call, scene: Scene) -> Finding | None:
