@@ -17,7 +17,15 @@ from .exercise_cells import answer_of, cells_of, expect_sentence, source_cells
 EVERY = exercises()
 FUNCTIONS = [e for e in EVERY if e.wanted == "function"]
 VALUES = [e for e in EVERY if e.wanted == "value"]
-NO_TENSOR = {"layer_parameters", "today_name", "batch_change", "tie", "output_length", "mended", "report"}  # these functions return something else
+NO_TENSOR = {
+    "layer_parameters",
+    "today_name",
+    "batch_change",
+    "tie",
+    "output_length",
+    "mended",
+    "report",
+}  # these functions return something else
 
 
 def by_name(exercises):
