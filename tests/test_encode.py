@@ -74,6 +74,7 @@ def test_every_text_is_in_one_batch_and_no_batch_is_too_large(lengths: list[int]
 
 def test_a_batch_that_is_half_full_takes_no_shorter_text() -> None:
     assert list(batches_by_length([3, 5, 3, 5, 3, 3], 20)) == [[1, 3], [0, 2, 4, 5]]
+    assert list(batches_by_length([5, 5, 5, 5], 20)) == [[0, 1, 2, 3]]  # of the same length it takes what fits
     assert list(batches_by_length([3, 5, 3, 5, 3, 3], 23)) == [[1, 3, 0], [2, 4, 5]]  # two of 5 are less than half
 
 

@@ -84,7 +84,8 @@ def execute(notebook: Any, folder: Path, timeout: int = 300, threads: int | None
         start, error = time.perf_counter(), None
         with _memory_of_kernel(manager) as peak:
             try:
-                client.execute(env={**os.environ, **environment})
+                # cleanup_kc: a manager of our own is otherwise left running, with all the memory of its kernel
+                client.execute(env={**os.environ, **environment}, cleanup_kc=True)
             except nbclient.exceptions.CellExecutionError as failed:
                 error = f"{_failing_line(notebook)}: {failed.ename}: {failed.evalue}"
             except (nbclient.exceptions.CellTimeoutError, nbclient.exceptions.DeadKernelError) as failed:

@@ -31,6 +31,18 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
 
+def test_the_kernel_ends_with_its_notebook_whether_or_not_a_cell_failed(tmp_path: Path) -> None:
+    import psutil
+
+    def kernels() -> set[int]:
+        return {child.pid for child in psutil.Process().children(recursive=True)}
+
+    before = kernels()
+    assert run(tmp_path, "1 + 1").error is None
+    assert "ZeroDivisionError" in run(tmp_path, "1 / 0").error
+    assert kernels() <= before
+
+
 def text(ran: Run, cell: int) -> str:
     return "".join(o.get("text", "") for o in ran.notebook.cells[cell].outputs)
 
