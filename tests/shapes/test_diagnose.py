@@ -273,7 +273,7 @@ def test_code_without_source_is_diagnosed_too() -> None:
 
 
 def test_a_notebook_cell_with_magics_is_read() -> None:
-    name, text = "/tmp/ipykernel_1/1.py", "%matplotlib inline\nx = torch.ones(2, 3)\ny = x.view(5)\n"
+    name, text = "ipykernel_1/1.py", "%matplotlib inline\nx = torch.ones(2, 3)\ny = x.view(5)\n"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     code = compile(text.replace("%", "#"), name, "exec")
     diagnosis = shapes.diagnose(exec, code, {"torch": torch})
