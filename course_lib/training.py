@@ -106,8 +106,8 @@ def fit(
     """Train a model with AdamW (Loshchilov and Hutter 2019), and evaluate it at the end of every epoch.
 
     The model ends with the weights of the epoch that was most often right on dev; of equals, and where labels are not
-    one class number an example, of the one with the lower loss on dev. Without dev, with those of the last. It ends in evaluation
-    mode. Parameters with `requires_grad` False stay as they are.
+    one class number an example, of the one with the lower loss on dev. Without dev, with those of the last. It ends in
+    evaluation mode. Parameters with `requires_grad` False stay as they are.
 
     For the same result twice: `set_seed` before the model is built, and batches with a seed of their own.
 
