@@ -6,6 +6,7 @@ Every bug of the catalogue is diagnosed from its traceback; and a good run of a 
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from statistics import median, quantiles
@@ -22,22 +23,25 @@ def run() -> dict[str, Any]:
     return {**diagnoses(), **good_run()}
 
 
-def diagnoses() -> dict[str, Any]:
-    """The time of each diagnosis of the catalogue, the second time, when the modules are loaded."""
-    import importlib
-    import warnings
-
-    from course_lib import shapes
-
+def catalogue() -> list[Any]:
+    """The raising bugs of tests/shapes/catalogue."""
     sys.path.insert(0, str(_CATALOGUE))
     try:
         for family in _FAMILIES:
             importlib.import_module(f"catalogue.{family}")
-        entries = importlib.import_module("catalogue.bug").ENTRIES
+        return importlib.import_module("catalogue.bug").ENTRIES
     finally:
         sys.path.remove(str(_CATALOGUE))
+
+
+def diagnoses() -> dict[str, Any]:
+    """The time of each diagnosis of the catalogue, the second time, when the modules are loaded."""
+    import warnings
+
+    from course_lib import shapes
+
     times: dict[str, float] = {}
-    for entry in entries:
+    for entry in catalogue():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
