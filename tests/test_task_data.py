@@ -41,7 +41,7 @@ def table_of(folder: str) -> dict[str, list[int]]:
 
 # ---------------------------------------------------------------------------------------------------- entities
 
-ENTITIES = {"entities_en": (360, 120, 120)}
+ENTITIES = {"entities_en": (360, 120, 120), "entities_zh": (200, 60, 60)}
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +103,10 @@ def test_entities_english_shows_what_is_hard_about_names(tagged: dict) -> None:
             for word, tag in sentence:
                 kinds[word.lower()].add(tag[2:])
         assert sum(len(found) > 1 for found in kinds.values()) >= 10
+
+
+def test_entities_chinese_are_one_character_a_line(tagged: dict) -> None:
+    for split in SPLITS:
+        characters = [word for sentence in tagged["entities_zh"][split] for word, _ in sentence]
+        assert all(len(character) == 1 for character in characters)
+        assert sum("\u4e00" <= character <= "\u9fff" for character in characters) > 0.85 * len(characters)
