@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 # Keys of torch.cpu.get_capabilities() for instructions that reckon in bfloat16, on x86 and on Arm.
 _BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
@@ -24,3 +26,16 @@ def native_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(bfloat16_instructions(torch.cpu.get_capabilities()))
+
+
+def reckoning(model: nn.Module, precision: str) -> AbstractContextManager[None]:
+    """Within it, the model's matrix products are in this precision: "float32", "bfloat16", or "auto".
+
+    "auto" is bfloat16 where the model's device has it natively. Weights, sums and losses stay in float32.
+    """
+    import torch
+
+    weight = next(model.parameters(), None)
+    device = torch.device("cpu") if weight is None else weight.device
+    half = precision == "bfloat16" or (precision == "auto" and native_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)

@@ -1,0 +1,43 @@
+"""Training that can be trusted, for any model; `fit` is the whole of it.
+
+recipe.py       the choices of a run
+loop.py         fit: steps, epochs, evaluations, the best weights
+losses.py       what is minimised, and by how many items a mean is a mean of
+evaluation.py   what a model says about labelled examples
+history.py      what happened, as a table and a file
+checkpoints.py  whole checkpoints on disk
+sharing.py      which rows of a batch a process takes
+seeds.py        random numbers
+interrupts.py   Ctrl-C
+watching.py     progress bar, live plot, TensorBoard
+"""
+
+from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels
+from course_lib.training.history import Record, Step, Training
+from course_lib.training.loop import fit
+from course_lib.training.losses import IGNORED, ModelLoss, WeightedCrossEntropy, class_weights
+from course_lib.training.recipe import FINE_TUNING, Recipe
+from course_lib.training.seeds import set_seed
+from course_lib.training.watching import LivePlot, ProgressBar, TensorBoard, Watcher
+
+__all__ = [
+    "FINE_TUNING",
+    "IGNORED",
+    "Evaluation",
+    "LivePlot",
+    "ModelLoss",
+    "ProgressBar",
+    "Recipe",
+    "Record",
+    "Step",
+    "TensorBoard",
+    "Training",
+    "Watcher",
+    "WeightedCrossEntropy",
+    "class_weights",
+    "default_scores",
+    "evaluate",
+    "fit",
+    "logits_and_labels",
+    "set_seed",
+]

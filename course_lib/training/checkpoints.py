@@ -1,0 +1,213 @@
+"""Whole checkpoints on disk: written under another name, then renamed, so that a broken one never bears a good name.
+
+    OUTPUT/
+      config.json, model.safetensors        the best model so far, as `from_pretrained` reads it
+      history.csv                           every evaluation
+      checkpoints/step-00000120/            everything that continuing takes: weights, optimiser, schedule, random
+                                            numbers, the place in the data, the history, and a list of the files
+
+A kill at any moment leaves the older checkpoint whole. The list of files (`files.json`) is written last and holds their
+sizes and checksums; a folder without it, or that differs from it, is damaged and passed over with a sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from course_lib.errors import TrainingError
+
+_FOLDER, _LIST, _STATE = "checkpoints", "files.json", "run.json"
+_KEPT = 2  # whole checkpoints: one may be damaged on its disk
+
+
+def write_checkpoint(
+    output: Path,
+    step: int,
+    state: dict[str, Any],
+    write: Callable[[Path], None],
+    *,
+    main: bool,
+    wait: Callable[[], Any],
+) -> Path:
+    """Write one checkpoint, then remove those before the last two.
+
+    Args:
+        state: what goes into run.json.
+        write: writes the files of this process into a folder.
+        main: does this process prepare and rename the folder?
+        wait: returns when all processes have called it.
+
+    Raises:
+        TrainingError: no room or no permission; the checkpoints before are untouched.
+    """
+    folder = output / _FOLDER / f"step-{step:08d}"
+    part = folder.with_name(folder.name + ".part")
+    try:
+        if main:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+        wait()
+        write(part)
+        wait()
+        if main:
+            (part / _STATE).write_text(json.dumps(state), encoding="utf-8")
+            _list_files(part)
+            shutil.rmtree(folder, ignore_errors=True)
+            part.replace(folder)
+            _flush(folder.parent)
+            for old in _folders(output)[:-_KEPT]:
+                shutil.rmtree(old, ignore_errors=True)
+        wait()
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        whole = [old.name for old in _folders(output)]
+        left = f"the newest whole one is {whole[-1]}" if whole else "there is none yet"
+        raise TrainingError(
+            f"The checkpoint of step {step} cannot be written to '{folder.parent}' ({error.strerror or error}); {left}. "
+            "Make room or choose another folder, then go on with resume=True."
+        ) from error
+    return folder
+
+
+def newest_checkpoint(output: Path) -> tuple[Path, dict[str, Any], list[str]] | None:
+    """The newest whole checkpoint, what its run.json says, and a sentence for each newer one that is damaged."""
+    remarks: list[str] = []
+    for folder in reversed(_folders(output)):
+        problem = _problem(folder)
+        if problem is None:
+            return folder, json.loads((folder / _STATE).read_text(encoding="utf-8")), remarks
+        remarks.append(f"The checkpoint {folder.name} is damaged ({problem}) and is passed over.")
+    if remarks:
+        raise TrainingError(
+            f"No checkpoint in '{output / _FOLDER}' is whole: {' '.join(remarks)} Start anew in another folder."
+        )
+    return None
+
+
+def has_checkpoints(output: Path) -> bool:
+    """Has a run left checkpoints here?"""
+    return bool(_folders(output))
+
+
+def save_model(model: nn.Module, folder: Path) -> None:
+    """The model alone, ready to use: by its own `save_pretrained`, or its weights as safetensors. Never half.
+
+    Raises:
+        TrainingError: no room or no permission; the model that was there before is untouched.
+    """
+    part = folder / ".model.part"
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        if hasattr(model, "save_pretrained"):
+            model.save_pretrained(part)
+        else:
+            from safetensors.torch import save_model as save_tensors
+
+            save_tensors(model, str(part / "model.safetensors"), metadata={"format": "pt"})
+        for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".safetensors"):  # the weights last
+            path.replace(folder / path.name)
+    except OSError as error:
+        raise TrainingError(
+            f"The model cannot be written to '{folder}' ({error.strerror or error}). Make room or choose another folder."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def load_weights(model: nn.Module, folder: Path) -> dict[str, Any]:
+    """The state dict of what `save_model` wrote; the model itself stays as it is."""
+    if hasattr(type(model), "from_pretrained") and (folder / "config.json").is_file():
+        return type(model).from_pretrained(folder).state_dict()
+    import copy
+
+    from safetensors.torch import load_model
+
+    other = copy.deepcopy(model)
+    load_model(other, str(folder / "model.safetensors"))
+    return other.state_dict()
+
+
+def prepare_output(output: Path, *, resume: bool) -> None:
+    """Make the folder, and see to it that it can be written.
+
+    Raises:
+        TrainingError: it is a file, cannot be written, or has a run in it that is not to be resumed.
+    """
+    if output.exists() and not output.is_dir():
+        raise TrainingError(f"'{output}' is a file; give a folder for the trained model.")
+    if has_checkpoints(output) and not resume:
+        raise TrainingError(
+            f"'{output}' has the checkpoints of a run already; go on with it by resume=True (--resume), or give another folder."
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        trial = output / ".trial"
+        trial.write_bytes(b"")
+        trial.unlink()
+    except OSError as error:
+        raise TrainingError(
+            f"'{output}' cannot be written ({error.strerror or error}); give a folder in which you may write."
+        ) from error
+
+
+def _folders(output: Path) -> list[Path]:
+    """Checkpoints, the oldest first."""
+    place = output / _FOLDER
+    if not place.is_dir():
+        return []
+    return sorted(p for p in place.iterdir() if p.is_dir() and p.name.startswith("step-") and not p.suffix)
+
+
+def _list_files(folder: Path) -> None:
+    entries = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            entries[path.relative_to(folder).as_posix()] = [path.stat().st_size, _checksum(path)]
+            _flush(path)
+    listing = folder / _LIST
+    listing.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    _flush(listing)
+
+
+def _problem(folder: Path) -> str | None:
+    listing = folder / _LIST
+    if not listing.is_file():
+        return f"{_LIST} is missing"
+    try:
+        entries = json.loads(listing.read_text(encoding="utf-8"))
+    except ValueError:
+        return f"{_LIST} cannot be read"
+    for name, (size, checksum) in entries.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size:,} of {size:,} bytes"
+        if _checksum(path) != checksum:
+            return f"{name} has changed since it was written"
+    return None
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def _flush(path: Path) -> None:
+    """Onto the disk, so that a loss of power after the renaming cannot leave an empty file."""
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDWR if path.is_file() and os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

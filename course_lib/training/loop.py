@@ -1,0 +1,470 @@
+"""The training loop, for any model: the trainer knows no model.
+
+A model is called with a batch, `model(**batch)`, and answers with an object that has `loss` and `logits`, as all heads
+of this course and of transformers do. A batch is a dictionary of tensors; batches are anything that can be gone through
+again and again, such as a `torch.utils.data.DataLoader` or `course_lib.batching.Batches`.
+
+On several processes, started by `torchrun` or `accelerate launch`, the same call trains one model together: the
+gradients are shared by accelerate, and each process takes its rows of every batch (`sharing`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import optim
+from course_lib.devices import reckoning
+from course_lib.errors import TrainingError
+from course_lib.training import checkpoints
+from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels, to_device
+from course_lib.training.history import Record, Step, Training, better
+from course_lib.training.interrupts import Interrupts
+from course_lib.training.losses import Batch, ModelLoss
+from course_lib.training.recipe import Recipe
+from course_lib.training.seeds import random_state, set_random_state
+from course_lib.training.sharing import Share, sum_over_processes
+from course_lib.training.watching import ProgressBar, Watcher
+
+
+def fit(
+    model: nn.Module,
+    train: Iterable[Batch],
+    dev: Iterable[Batch] | None = None,
+    *,
+    recipe: Recipe | None = None,
+    output: str | Path | None = None,
+    resume: bool = False,
+    loss: Any = None,
+    keep: Callable[[Any, Batch], Mapping[str, Tensor]] = logits_and_labels,
+    score: Callable[[Evaluation], Mapping[str, float]] = default_scores,
+    watchers: Sequence[Watcher] = (),
+    progress: bool | None = False,
+    **changes: Any,
+) -> Training:
+    """Train a model with AdamW (Loshchilov and Hutter 2019), and evaluate it at the end of every epoch and of the run.
+
+    The model ends with the weights of the evaluation that was best on dev, by `recipe.metric`: without one, those most
+    often right; of equals, and where labels are not one class number an example, those with the lower loss. Without
+    dev, with the last. It ends in evaluation mode. Parameters with `requires_grad` False stay as they are.
+
+    For the same result twice: `set_seed` before the model is built, and batches with a seed of their own.
+
+    Args:
+        train, dev: batches with labels.
+        recipe: all choices of the run; `changes` are fields of it, as in `fit(model, train, epochs=2)`.
+        output: a folder for the best model, the history, and checkpoints from which a run that was cut off goes on.
+        resume: go on from the newest whole checkpoint in `output`, if there is one, to the very weights that the run
+            would have had. Give the same model, data and recipe.
+        loss: what is minimised (`losses`); by default what the model gives.
+        keep, score: what an evaluation keeps of each answer, and the numbers that it becomes, with "loss" among them.
+        watchers: told of every step and evaluation: `LivePlot`, `TensorBoard`.
+        progress: a progress bar; None shows one where the run takes more than a few seconds.
+
+    Raises:
+        ValueError: a number that makes no sense, a model without anything to train, or an empty train.
+        TrainingError: a batch without labels; a loss that is no number any more: the model then has the best weights
+            so far, those of the start if nothing was evaluated, and the batch is saved; a folder that cannot be written.
+        KeyboardInterrupt: somebody stopped it. The step was finished, a checkpoint written (with `output`), and the
+            model has the best weights so far.
+    """
+    recipe = (recipe or Recipe()).but(**changes)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("The model has no parameter with requires_grad=True, so there is nothing to train.")
+    folder = None if output is None else Path(output).expanduser()
+    if folder is None and (resume or recipe.save_every):
+        raise ValueError("resume and save_every need an output folder: give output=.")
+    everyone: list[Watcher] = [*watchers]
+    if progress or progress is None:
+        everyone.append(ProgressBar(delay=0.0 if progress else 5.0))
+    run = _Run(model, train, dev, recipe, folder, ModelLoss() if loss is None else loss, keep, score, everyone)
+    return run.go(resume)
+
+
+class _Run:
+    """One run: what it stands on, and how far it is."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Iterable[Batch],
+        dev: Iterable[Batch] | None,
+        recipe: Recipe,
+        output: Path | None,
+        loss: Any,
+        keep: Callable[[Any, Batch], Mapping[str, Tensor]],
+        score: Callable[[Evaluation], Mapping[str, float]],
+        watchers: Sequence[Watcher],
+    ) -> None:
+        from accelerate import Accelerator
+
+        self.plain, self.train, self.dev, self.recipe = model, train, dev, recipe
+        self.output, self.loss, self.keep, self.score = output, loss, keep, score
+        self.accelerator = Accelerator(device_placement=False)  # one process leaves the model where it is
+        self.share = Share(self.accelerator.process_index, self.accelerator.num_processes)
+        self.watchers = watchers if self.accelerator.is_main_process else []
+        if self.share.processes > 1:
+            model.to(self.accelerator.device)
+        groups = optim.parameter_groups(
+            model, recipe.weight_decay, recipe.learning_rate, recipe.layer_decay, recipe.head_learning_rate
+        )
+        optimizer = optim.adamw(groups)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.all_steps = self._planned_steps()
+        self.schedule: Any = None
+        if self.all_steps is not None:
+            self.schedule = optim.schedule(recipe.schedule, optimizer, recipe.warmup, self.all_steps)
+        # how far the run is
+        self.step, self.epoch, self.batches = 0, 0, 0  # batches: of this epoch, those that steps have used
+        self.total, self.items = 0.0, 0.0  # loss times items of this epoch, and items
+        self.records: list[Record] = []
+        self.steps: list[Step] = []
+        self.best: Record | None = None
+        self.best_weights: dict[str, Tensor] | None = None
+        self.stale = 0  # evaluations since the best
+        self.stopped = ""
+        self.seconds_before, self.began = 0.0, perf_counter()
+        self.whole = True  # no step is half done
+        self.epoch_began: dict[str, Any] = {}  # random numbers and data, where this epoch began
+
+    def _planned_steps(self) -> int | None:
+        """Steps of the whole run; None where the batches do not know their number and the rate does not need it."""
+        if self.recipe.steps is not None:
+            return self.recipe.steps
+        try:
+            batches = len(self.train)  # type: ignore[arg-type]
+        except TypeError:
+            if self.recipe.schedule == "constant":
+                return None
+            raise ValueError(
+                f"train does not say how many batches it has, and the schedule {self.recipe.schedule} needs the length of "
+                "the run: give steps=, or batches that have a length."
+            ) from None
+        return self.recipe.epochs * max(1, math.ceil(batches / self.recipe.accumulate))
+
+    # ------------------------------------------------------------------------------------------------ the run
+
+    def go(self, resume: bool) -> Training:
+        if self.output is not None:
+            checkpoints.prepare_output(self.output, resume=resume)
+        start = self._weights()  # what is put back when nothing was evaluated
+        self.best_weights = start
+        went_on = resume and self._resume()
+        for watcher in self.watchers:
+            watcher.begin(self.all_steps, self.step)
+        try:
+            with Interrupts() as interrupts:
+                if self.output is not None and not went_on:
+                    self._save()  # the very beginning: whoever goes on from there draws the same numbers
+                if not (went_on and self._finished()):
+                    self._epochs(interrupts)
+        except KeyboardInterrupt:
+            if self.output is not None and self.whole and self.epoch_began:
+                self._save()
+            raise
+        finally:  # also when somebody stops a long training: what was reached is not lost
+            self._put_back()
+            if self.output is not None and self.best is not None and self.accelerator.is_main_process:
+                self._result().save_csv(self.output / "history.csv")
+            for watcher in self.watchers:
+                watcher.end()
+        return self._result()
+
+    def _result(self) -> Training:
+        assert self.best is not None
+        metric = self.recipe.metric
+        if metric is None and self.best.scores:
+            metric = "accuracy" if "accuracy" in self.best.scores else "loss"
+        return Training(tuple(self.records), self.best, tuple(self.steps), metric, self.stopped)
+
+    def _finished(self) -> bool:
+        """Is there nothing left to do?"""
+        if self.stopped:
+            return True
+        if self.recipe.steps is not None:
+            return self.step >= self.recipe.steps
+        return self.epoch >= self.recipe.epochs
+
+    def _epochs(self, interrupts: Interrupts) -> None:
+        while not self._finished():
+            if not self.batches:
+                self.total = self.items = 0.0
+            before = self.step
+            self.model.train()
+            for step in self._steps_of_epoch():
+                self._train_step(step)
+                interrupts.raise_if_asked()
+                every, save = self.recipe.evaluate_every, self.recipe.save_every
+                if every and self.step % every == 0 and not self._at_the_end():
+                    self._evaluate(end_of_epoch=False)
+                if save and self.step % save == 0:
+                    self._save()
+                if self._at_the_end() or self.stopped:
+                    break
+            else:
+                if self.step == before and not self.batches:
+                    raise ValueError(
+                        "train has no batches. A generator can be gone through once: give a list or a DataLoader."
+                    )
+            if self.stopped:
+                break
+            self._evaluate(end_of_epoch=True)
+            self.epoch, self.batches, self.epoch_began = self.epoch + 1, 0, {}
+            if self.output is not None:
+                self._save()
+
+    def _at_the_end(self) -> bool:
+        return self.recipe.steps is not None and self.step >= self.recipe.steps
+
+    def _steps_of_epoch(self) -> Iterator[list[Batch]]:
+        """The batches of each step; those that were used before the run was cut off are passed over."""
+        if self.epoch_began:  # resumed within an epoch: begin it as it began, then go where it was
+            now = random_state()
+            set_random_state(self.epoch_began["random"])
+            self._set_data_state(self.epoch_began["data"])
+            batches = iter(self.train)
+            for _ in islice(batches, self.batches):
+                pass
+            set_random_state(now)
+        else:
+            self.epoch_began = {"random": random_state(), "data": self._data_state()}
+            batches = iter(self.train)
+        while step := list(islice(batches, self.recipe.accumulate)):
+            yield step
+
+    def _train_step(self, batches: list[Batch]) -> None:
+        everything = sum(self.loss.items(batch) for batch in batches)
+        parts = [self.share.rows(batch) for batch in batches]
+        value, last = 0.0, len(parts) - 1
+        self.optimizer.zero_grad(set_to_none=True)
+        for number, part in enumerate(parts):
+            # only the last batch of a step tells the other processes of its gradients
+            quiet = self.accelerator.no_sync(self.model) if number < last else contextlib.nullcontext()
+            with quiet:
+                with reckoning(self.plain, self.recipe.precision):
+                    loss = self.loss(self.model(**to_device(part.batch, self.plain)), part.batch)
+                count = self.loss.items(part.batch) if part.size else 0
+                if not count:
+                    loss = torch.nan_to_num(loss) * 0.0
+                elif count != everything:  # a mean over all items of the step, whoever has them
+                    loss = loss * (count * self.share.processes / everything)
+                mine = loss.item() / self.share.processes
+                if not math.isfinite(mine):
+                    self._diverged(mine, batches)
+                value += mine
+                self.accelerator.backward(loss)
+        if self.recipe.clip is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.whole = False
+        rate = max(group["lr"] for group in self.optimizer.param_groups)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        self.step, self.batches = self.step + 1, self.batches + len(batches)
+        self.whole = True
+        value = sum_over_processes(self.share, value)
+        self.total, self.items = self.total + value * everything, self.items + everything
+        self.steps.append(Step(self.step, value, rate))
+        for watcher in self.watchers:
+            watcher.step(self.steps[-1])
+
+    def _diverged(self, value: float, batches: list[Batch]) -> None:
+        where = f"is {value} at step {self.step + 1}"
+        saved = ""
+        if self.output is not None:
+            from safetensors.torch import save_file
+
+            path = self.output / f"bad-batch-step-{self.step + 1}.safetensors"
+            save_file({f"{i}.{k}": v.contiguous().cpu() for i, b in enumerate(batches) for k, v in b.items()}, path)
+            saved = f" The batch is saved as '{path}'."
+        error = TrainingError(_divergence(where) + saved)
+        error.batches = batches  # type: ignore[attr-defined]
+        raise error
+
+    # ------------------------------------------------------------------------------------------------ evaluating
+
+    def _evaluate(self, *, end_of_epoch: bool) -> None:
+        dev = None
+        if self.dev is not None:
+            dev = evaluate(
+                self.plain, self.dev, loss=self.loss, keep=self.keep, precision=self.recipe.precision, share=self.share
+            )
+        scores = dict(self.score(dev)) if dev is not None else {}
+        metric = self.recipe.metric
+        if dev is not None and metric is not None and metric not in scores:
+            raise ValueError(
+                f"metric is {metric!r}, and the evaluation gives {', '.join(scores)}: choose one of these."
+            )
+        train_loss = self.total / self.items if self.items else math.nan
+        record = Record(self.epoch + 1, self.step, train_loss, dev, scores, self._seconds(), end_of_epoch)
+        self.records.append(record)
+        if dev is not None and not math.isfinite(dev.loss):  # the last step may have broken the weights
+            raise TrainingError(_divergence(f"on dev is {dev.loss} after epoch {record.number}"))
+        if self.best is None or better(record, self.best, metric):
+            self.best, self.stale, self.best_weights = record, 0, self._weights()
+            if self.output is not None and self.accelerator.is_main_process:
+                checkpoints.save_model(self.plain, self.output)
+        else:
+            self.stale += 1
+            if self.recipe.patience is not None and self.stale >= self.recipe.patience:
+                self.stopped = (
+                    f"Stopped after step {self.step}: {self.stale} evaluations without anything better than step "
+                    f"{self.best.step}."
+                )
+        for watcher in self.watchers:
+            watcher.evaluated(self._result())
+
+    def _seconds(self) -> float:
+        return self.seconds_before + perf_counter() - self.began
+
+    def _weights(self) -> dict[str, Tensor]:
+        return copy.deepcopy(self.plain.state_dict())
+
+    def _put_back(self) -> None:
+        assert self.best_weights is not None
+        self.plain.load_state_dict(self.best_weights)
+        self.plain.eval()
+
+    # ------------------------------------------------------------------------------------------------ checkpoints
+
+    def _save(self) -> None:
+        assert self.output is not None
+        state = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "step": self.step,
+            "epoch": self.epoch,
+            "batches": self.batches,
+            "total": self.total,
+            "items": self.items,
+            "records": [_without_outputs(record) for record in self.records],
+            "best": None if self.best is None else self.best.step,
+            "stale": self.stale,
+            "stopped": self.stopped,
+            "steps": [dataclasses.astuple(step) for step in self.steps],
+            "seconds": self._seconds(),
+            "processes": self.share.processes,
+            "train_batches": _length(self.train),
+            "versions": _versions(),
+        }
+        began = self.epoch_began
+        if not began:  # between two epochs
+            began = {"random": random_state(), "data": self._data_state()}
+        schedule = None if self.schedule is None else self.schedule.state_dict()
+
+        def write(folder: Path) -> None:
+            with _only_errors():
+                self.accelerator.save_state(str(folder))
+            mine = {"began": began, "now": random_state(), "schedule": schedule}
+            torch.save(mine, folder / f"random-{self.share.process}.pt")
+
+        checkpoints.write_checkpoint(
+            self.output,
+            self.step,
+            state,
+            write,
+            main=self.accelerator.is_main_process,
+            wait=self.accelerator.wait_for_everyone,
+        )
+        if self.best is not None and self.accelerator.is_main_process:
+            self._result().save_csv(self.output / "history.csv")
+
+    def _resume(self) -> bool:
+        assert self.output is not None
+        found = checkpoints.newest_checkpoint(self.output)
+        if found is None:
+            return False
+        folder, state, remarks = found
+        for remark in remarks:
+            for watcher in self.watchers:
+                watcher.remark(remark)
+        before = Recipe(**state["recipe"]).but(save_every=self.recipe.save_every)
+        differences = before.differences(self.recipe)
+        if differences:
+            raise TrainingError(
+                f"The run in '{self.output}' had another recipe ({'; '.join(differences)}): go on with the same one, or "
+                "begin anew in another folder."
+            )
+        if state["train_batches"] != _length(self.train):
+            raise TrainingError(
+                f"The run in '{self.output}' trained on {state['train_batches']} batches an epoch, and now there are "
+                f"{_length(self.train)}: go on with the same data, or begin anew in another folder."
+            )
+        if state["processes"] != self.share.processes:
+            raise TrainingError(
+                f"The run in '{self.output}' had {state['processes']} processes, and now there are "
+                f"{self.share.processes}: go on with as many."
+            )
+        with _only_errors():
+            self.accelerator.load_state(str(folder))
+        mine = torch.load(folder / f"random-{self.share.process}.pt", weights_only=True)
+        if self.schedule is not None and mine["schedule"] is not None:
+            self.schedule.load_state_dict(mine["schedule"])
+        self.step, self.epoch, self.batches = state["step"], state["epoch"], state["batches"]
+        self.total, self.items, self.stale = state["total"], state["items"], state["stale"]
+        self.stopped, self.seconds_before = state["stopped"], state["seconds"]
+        self.records = [Record(**record) for record in state["records"]]
+        self.steps = [Step(*step) for step in state["steps"]]
+        if state["best"] is not None:
+            self.best = next(record for record in self.records if record.step == state["best"])
+            self.best_weights = checkpoints.load_weights(self.plain, self.output)
+        if self.batches:
+            self.epoch_began = mine["began"]
+        else:
+            self._set_data_state(mine["began"]["data"])
+        set_random_state(mine["now"])
+        return True
+
+    def _data_state(self) -> dict[str, Any]:
+        state = getattr(self.train, "state_dict", None)
+        return state() if callable(state) else {}
+
+    def _set_data_state(self, state: dict[str, Any]) -> None:
+        if state:
+            self.train.load_state_dict(state)  # type: ignore[attr-defined]
+
+
+def _without_outputs(record: Record) -> dict[str, Any]:
+    """A record as a file keeps it."""
+    fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {**fields, "dev": None, "scores": dict(record.scores)}
+
+
+def _divergence(where: str) -> str:
+    return (
+        f"The loss {where}; try a smaller learning rate, and look for labels or inputs that are not numbers. The model "
+        "has the best weights from before."
+    )
+
+
+def _length(batches: Any) -> int | None:
+    return len(batches) if hasattr(batches, "__len__") else None
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "transformers", "accelerate", "numpy")}
+
+
+@contextlib.contextmanager
+def _only_errors() -> Iterator[None]:
+    """accelerate says where it writes each file, which nobody asked."""
+    import logging
+
+    logger = logging.getLogger("accelerate")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,360 @@
+"""A run that was cut off goes on to the very weights that it would have had, wherever it was cut off."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import Tiny, batches, dev_batches, same, weights
+
+from course_lib.errors import TrainingError
+from course_lib.training import checkpoints, fit, set_seed
+
+OPTIONS = {"epochs": 3, "learning_rate": 0.05, "schedule": "linear", "warmup": 2, "clip": 1.0, "save_every": 1}
+
+
+class Killed(BaseException):
+    """What no part of the trainer catches, as a process that is gone catches nothing."""
+
+
+class Fragile(Tiny):
+    """A model that is killed at a certain forward pass."""
+
+    def __init__(self, moment: int | None = None) -> None:
+        super().__init__()
+        self.passes, self.moment = 0, moment
+
+    def forward(self, x, labels=None):
+        self.passes += 1
+        if self.passes == self.moment:
+            raise Killed
+        return super().forward(x, labels)
+
+
+class Seen:
+    """Batches that note which examples they gave."""
+
+    def __init__(self) -> None:
+        self.inner, self.labels = batches(), []
+
+    def __len__(self):
+        return len(self.inner)
+
+    def __iter__(self):
+        for batch in self.inner:
+            self.labels.append(batch["x"][:, 0].tolist())
+            yield batch
+
+    def state_dict(self):
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state):
+        self.inner.load_state_dict(state)
+
+
+def run(output: Path | None, moment: int | None = None, resume: bool = False, **changes):
+    set_seed(7)
+    model = Fragile(moment)
+    if resume:  # a new process has other random numbers, and other weights than those of the checkpoint
+        set_seed(99)
+        model = Fragile(moment)
+    options = {**OPTIONS, **changes} if output else {**OPTIONS, "save_every": None, **changes}
+    return model, fit(model, batches(), dev_batches(), output=output, resume=resume, **options)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run(None)
+
+
+# Of 21 forward passes (3 epochs of 4 steps and 3 dev batches): the first, within an epoch, its end, dev, the last.
+@pytest.mark.parametrize("moment", [1, 2, 4, 5, 7, 8, 10, 13, 21])
+def test_killed_in_any_forward_pass_it_goes_on_to_the_same_weights(tmp_path, whole, moment) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, moment)
+    model, report = run(tmp_path, resume=True)
+    assert same(weights(model), weights(whole[0]))
+    assert report.steps == whole[1].steps
+    assert [(r.step, r.train_loss, r.scores) for r in report.records] == [
+        (r.step, r.train_loss, r.scores) for r in whole[1].records
+    ]
+    assert report.kept.step == whole[1].kept.step
+
+
+@pytest.mark.parametrize("save_every", [None, 3])
+@pytest.mark.parametrize("moment", [2, 6, 9, 13, 20])
+def test_it_goes_on_from_the_last_checkpoint_whatever_was_done_since(tmp_path, whole, save_every, moment) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, moment, save_every=save_every)
+    model, report = run(tmp_path, resume=True, save_every=save_every)
+    assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+
+
+@pytest.mark.parametrize("call", ["mkdir", "replace", "save_state", "list", "rmtree"])
+def test_killed_while_saving_the_older_checkpoint_is_whole(tmp_path, whole, monkeypatch, call) -> None:
+    import accelerate
+
+    count = [0]
+
+    def kill(original):
+        def killed(*args, **kwargs):
+            count[0] += 1
+            if count[0] == 12:
+                raise Killed
+            return original(*args, **kwargs)
+
+        return killed
+
+    with monkeypatch.context() as patch:
+        if call == "save_state":
+            patch.setattr(accelerate.Accelerator, "save_state", kill(accelerate.Accelerator.save_state))
+        elif call == "list":
+            patch.setattr(checkpoints, "_list_files", kill(checkpoints._list_files))
+        elif call == "rmtree":
+            patch.setattr(checkpoints.shutil, "rmtree", kill(shutil.rmtree))
+        else:
+            patch.setattr(Path, call, kill(getattr(Path, call)))
+        with pytest.raises(Killed):
+            run(tmp_path)
+    model, report = run(tmp_path, resume=True)
+    assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_no_example_is_lost_or_doubled(tmp_path) -> None:
+    complete, first, second = Seen(), Seen(), Seen()
+    set_seed(7)
+    fit(Fragile(), complete, **{**OPTIONS, "save_every": None})
+    set_seed(7)
+    with pytest.raises(Killed):
+        fit(Fragile(7), first, output=tmp_path, **OPTIONS)  # within the second epoch
+    fit(Fragile(), second, output=tmp_path, resume=True, **OPTIONS)
+    assert first.labels[:6] == complete.labels[:6]
+    assert second.labels == complete.labels[4:]  # the epoch begins again, its first two batches are passed over
+
+
+def test_a_dataloader_goes_on_too(tmp_path) -> None:
+    from torch.utils.data import DataLoader
+
+    rows = [{name: column[i] for name, column in batches().columns.items()} for i in range(23)]
+
+    def train(output, moment=None, resume=False):
+        set_seed(99 if resume else 3)
+        model = Fragile(moment)
+        options = OPTIONS if output else {**OPTIONS, "save_every": None}
+        fit(model, DataLoader(rows, batch_size=6, shuffle=True), output=output, resume=resume, **options)
+        return weights(model)
+
+    with pytest.raises(Killed):
+        train(tmp_path, moment=7)
+    assert same(train(tmp_path, resume=True), train(None))
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_sentence(tmp_path, whole) -> None:
+    from course_lib.training import Watcher
+
+    class Ear(Watcher):
+        def __init__(self):
+            self.heard = []
+
+        def remark(self, sentence):
+            self.heard.append(sentence)
+
+    with pytest.raises(Killed):
+        run(tmp_path, 10)
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    weights_file = newest / "model.safetensors"
+    content = bytearray(weights_file.read_bytes())
+    content[-3] ^= 1
+    weights_file.write_bytes(content)
+    set_seed(99)
+    model, ear = Fragile(), Ear()
+    fit(model, batches(), dev_batches(), output=tmp_path, resume=True, watchers=[ear], **OPTIONS)
+    assert same(weights(model), weights(whole[0]))
+    assert len(ear.heard) == 1 and newest.name in ear.heard[0] and "has changed since it was written" in ear.heard[0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda f: (f / "files.json").unlink(), "files.json is missing"),
+        (lambda f: (f / "files.json").write_text("{"), "files.json cannot be read"),
+        (lambda f: (f / "run.json").unlink(), "run.json is missing"),
+        (lambda f: (f / "optimizer.bin").write_bytes(b""), "optimizer.bin has 0 of"),
+    ],
+)
+def test_where_none_is_whole_it_says_so(tmp_path, damage, words) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 3)
+    for folder in (tmp_path / "checkpoints").iterdir():
+        damage(folder)
+    with pytest.raises(TrainingError, match=words):
+        run(tmp_path, resume=True)
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path, whole) -> None:
+    run(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").rglob("*")}
+    model, report = run(tmp_path, resume=True)
+    assert model.passes == 0 and same(weights(model), weights(whole[0])) and len(report.records) == 3
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").rglob("*")} == before
+
+
+def test_two_checkpoints_are_kept_and_the_best_model_is_ready_to_use(tmp_path) -> None:
+    from safetensors.torch import load_model
+
+    model, report = run(tmp_path)
+    names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-00000011", "step-00000012"]
+    other = Tiny()
+    load_model(other, str(tmp_path / "model.safetensors"))
+    assert same(weights(other), weights(model))
+    assert (tmp_path / "history.csv").read_text(encoding="utf-8") == report.csv()
+
+
+def test_a_run_that_is_there_is_not_overwritten(tmp_path) -> None:
+    run(tmp_path)
+    with pytest.raises(TrainingError, match=r"go on with it by resume=True"):
+        run(tmp_path)
+
+
+def test_another_recipe_or_other_data_cannot_go_on(tmp_path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 6)
+    with pytest.raises(TrainingError, match=r"another recipe \(learning_rate: 0.05, not 0.1\)"):
+        run(tmp_path, resume=True, learning_rate=0.1)
+    with pytest.raises(TrainingError, match="trained on 4 batches an epoch, and now there are 8"):
+        fit(Fragile(), batches(size=3), dev_batches(), output=tmp_path, resume=True, **OPTIONS)
+
+
+def test_resuming_where_nothing_was_begins_at_the_beginning(tmp_path, whole) -> None:
+    set_seed(7)
+    model = Fragile()
+    fit(model, batches(), dev_batches(), output=tmp_path / "new", resume=True, **OPTIONS)
+    assert same(weights(model), weights(whole[0]))
+
+
+# ------------------------------------------------------------------------------------------------ the disk
+
+
+def test_a_full_disk_leaves_the_older_checkpoint_and_says_what_to_do(tmp_path, monkeypatch, whole) -> None:
+    calls = [0]
+    original = torch.save
+
+    def full(thing, file, *args, **kwargs):
+        calls[0] += 1
+        if calls[0] > 9 and "part" in str(file):
+            Path(file).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        return original(thing, file, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(
+            TrainingError, match=r"cannot be written .*No space left on device.*the newest whole one is step-"
+        ):
+            run(tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
+    model, _ = run(tmp_path, resume=True)
+    assert same(weights(model), weights(whole[0]))
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_trained(tmp_path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(TrainingError, match="is a file; give a folder"):
+        run(tmp_path / "file")
+    with pytest.raises(TrainingError, match="cannot be written"):
+        run(tmp_path / "file" / "below")
+
+
+def test_a_bad_batch_is_saved_and_named(tmp_path) -> None:
+    from safetensors.torch import load_file
+    from tiny import H, columns
+
+    bad = [columns(), {**columns(), "x": torch.full((23, H), torch.nan)}]
+    with pytest.raises(TrainingError, match=r"nan at step 2.*bad-batch-step-2\.safetensors") as caught:
+        fit(Tiny(), bad, output=tmp_path, epochs=1)
+    saved = load_file(tmp_path / "bad-batch-step-2.safetensors")
+    assert saved["0.x"].isnan().all() and torch.equal(saved["0.labels"], bad[1]["labels"])
+    assert caught.value.batches[0] is bad[1]
+
+
+# ------------------------------------------------------------------------------------------------ stopping
+
+
+def test_ctrl_c_finishes_the_step_saves_and_leaves_the_best_model(tmp_path, whole) -> None:
+    class Pressed(Fragile):
+        def forward(self, x, labels=None):
+            if self.passes == 8:  # the second step of the second epoch: 4 steps, 3 dev batches, 1 step before
+                signal.raise_signal(signal.SIGINT)
+            return super().forward(x, labels)
+
+    set_seed(7)
+    model = Pressed()
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, batches(), dev_batches(), output=tmp_path, **{**OPTIONS, "save_every": None})
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir())[-1] == "step-00000006"
+    assert (tmp_path / "history.csv").is_file() and not model.training
+    model, report = run(tmp_path, resume=True, save_every=None)
+    assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+
+
+_SCRIPT = """
+import sys, time
+sys.path[:0] = [{here!r}, {root!r}]
+import torch
+torch.set_num_threads(1)
+from tiny import Tiny, batches, dev_batches
+from course_lib.training import fit, set_seed
+
+class Slow(Tiny):
+    def forward(self, x, labels=None):
+        time.sleep(0.004)
+        return super().forward(x, labels)
+
+set_seed(7)
+print("begins", flush=True)
+fit(Slow(), batches(), dev_batches(), output={output!r}, resume=True, epochs=25, learning_rate=0.05, save_every=2)
+print("ends", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_random_moments_goes_on_to_the_same_weights(tmp_path) -> None:
+    import random
+
+    from safetensors.torch import load_file
+
+    def start(output: Path) -> subprocess.Popen:
+        script = _SCRIPT.format(
+            here=str(Path(__file__).parent), root=str(Path(__file__).parents[2]), output=str(output)
+        )
+        return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+    draw, kills = random.Random(5), 0
+    while True:
+        process = start(tmp_path / "killed")
+        assert process.stdout.readline() == "begins\n"
+        if kills < 5:
+            time.sleep(draw.uniform(0.15, 0.5))
+            os.kill(process.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+            kills += 1
+        rest = process.stdout.read()
+        process.wait()
+        if rest == "ends\n":
+            break
+    reference = start(tmp_path / "whole")
+    reference.communicate()
+    newest = [checkpoints.newest_checkpoint(tmp_path / name) for name in ("killed", "whole")]
+    states = [load_file(folder / "model.safetensors") for folder, _, _ in newest]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
+    assert newest[0][1]["steps"] == newest[1][1]["steps"] and json.dumps(newest[0][1]["records"]) != ""
+    assert kills == 5
