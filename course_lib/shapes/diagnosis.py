@@ -39,6 +39,7 @@ class Fix:
     code: str
     why: str
     verified: bool
+    earlier: bool = False  # it takes the place of an earlier line, or mends a layer that was called before
 
 
 @dataclass(frozen=True, repr=False)

@@ -18,7 +18,7 @@ from course_lib.shapes.diagnosis import Diagnosis, Fix, Operand
 from course_lib.shapes.frames import names_in_scope
 from course_lib.shapes.history import History, layer_text
 from course_lib.shapes.operations import Call, Scene, _existing, bind, operation_name, read
-from course_lib.shapes.provenance import Provenance
+from course_lib.shapes.provenance import Provenance, provenance_of
 from course_lib.shapes.rules import find
 from course_lib.shapes.rules.convolution import input_names, weight_names
 from course_lib.shapes.rules.finding import Candidate, Finding
@@ -245,7 +245,7 @@ def _verify(scene: Scene, candidates: list[Candidate], most: int) -> list[Fix]:
         seen.add(candidate.code)
         if candidate.trial == "!" or candidate.checked:
             if candidate.checked:
-                tried.append(Fix(candidate.code, candidate.why, True))
+                tried.append(Fix(candidate.code, candidate.why, True, candidate.earlier))
             continue
         if candidate.trial == "?":
             untried.append(Fix(candidate.code, candidate.why, False))
@@ -259,7 +259,7 @@ def _verify(scene: Scene, candidates: list[Candidate], most: int) -> list[Fix]:
         except (Unknown, SyntaxError, RuntimeError, TypeError, ValueError, AttributeError, LookupError):
             untried.append(Fix(candidate.code, candidate.why, False))
         else:
-            tried.append(Fix(candidate.code, candidate.why, True))
+            tried.append(Fix(candidate.code, candidate.why, True, candidate.earlier))
     return [*tried, *untried][:most]
 
 
@@ -275,7 +275,7 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
         weight = call.tensor("weight")
         if weight is not None:
             call.args.setdefault("weight", weight)
-    provenance = Provenance(scene, call)
+    provenance = provenance_of(scene, call)
     operands: list[Operand] = []
     for argument, value in call.args.items():
         read = finding.read_as.get(argument, ()) if finding is not None else ()
@@ -290,7 +290,8 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
             means = finding.means.get(argument, ()) if finding is not None else ()
             operands.append(_operand(provenance, argument, name, value, read, means))
         elif isinstance(value, list | tuple | dict):
-            operands += _many(provenance, argument, name, value)
+            means = finding.means.get(argument, ()) if finding is not None else ()
+            operands += _many(provenance, argument, name, value, means)
     if scene.in_library:
         shown = {id(v) for v in call.args.values()}
         operands += [
@@ -340,7 +341,9 @@ def _operand(
     )
 
 
-def _many(provenance: Provenance, argument: str, name: str, value: Any) -> list[Operand]:
+def _many(
+    provenance: Provenance, argument: str, name: str, value: Any, means: tuple[str, ...] = ()
+) -> list[Operand]:
     if isinstance(value, dict) or hasattr(value, "keys"):
         items = [(f"{name}[{key!r}]", item) for key, item in value.items()]
     else:
@@ -359,7 +362,7 @@ def _many(provenance: Provenance, argument: str, name: str, value: Any) -> list[
         Operand(
             text,
             tuple(t.shape),
-            _meaning(provenance.labels(f"{argument}[{i}]", t), (), t),
+            _meaning(means if len(means) == t.dim() else provenance.labels(f"{argument}[{i}]", t), (), t),
             str(t.dtype).removeprefix("torch."),
             argument,
         )

@@ -253,7 +253,7 @@ def _without_source(
     scene.call = _layer_call(scene, made, None)
     scene.site = 0
     if scene.call.path is not None:
-        scene.call.layer_name = _join("model", scene.call.path, calls[0].module)
+        scene.call.layer_name = join_path("model", scene.call.path, calls[0].module)
     first = calls[0]
     if made.module is first.module or (isinstance(first.module, nn.Sequential) and scene.call.path == "0"):
         scene.call.names.update({a: a for a, v in scene.call.args.items() if isinstance(v, Tensor)})
@@ -351,11 +351,13 @@ def _layer_call(scene: Scene, made: LayerCall, node: ast.AST | None) -> Call:
             within = holder.module if holder is not None else None
             inner = module_path(layer, [within]) if within is not None else None
             if inner is not None and (within is callee or type(within) is type(callee)):
-                call.layer_name = _join(scene.site_frame.text(node.func), inner, within)
+                call.layer_name = join_path(scene.site_frame.text(node.func), inner, within)
                 first = next(iter(within.modules()), None)
                 if isinstance(first, nn.Sequential) and inner == "0" and node.args and call.args:
                     call.names = {next(iter(call.args)): scene.site_frame.text(node.args[0])}
                     call.direct = True
+                if isinstance(node.func, ast.Name) and scene.names.get("self") is not None:
+                    call.layer_name = _reached(scene, layer) or call.layer_name  # f in a lambda, or a loop's variable
             elif within is layer:  # called through map, a partial, a lambda
                 call.layer_name = _layer_source(scene, layer) or ""
     else:
@@ -379,7 +381,7 @@ def _reached(scene: Scene, layer: nn.Module) -> str:
         owner = held.get(name)
         path = module_path(layer, [owner]) if isinstance(owner, nn.Module) else None
         if path is not None:
-            return _join(name, path, owner)
+            return join_path(name, path, owner)
     return ""
 
 
@@ -390,7 +392,7 @@ def _layer_source(scene: Scene, layer: nn.Module) -> str | None:
     return None
 
 
-def _join(base: str, path: str, owner: nn.Module | None = None) -> str:
+def join_path(base: str, path: str, owner: nn.Module | None = None) -> str:
     """`self.net` and `2.fc` -> `self.net[2].fc`; a ModuleDict's keys in brackets too."""
     for part in path.split("."):
         base += f"[{part}]" if part.isdigit() else f"[{part!r}]" if isinstance(owner, nn.ModuleDict) else f".{part}"

@@ -139,7 +139,15 @@ class Provenance:
             return None
         if record is not None and self.history is not None:
             return None
-        return _arithmetic(tensor.shape[dim], self.scene, tensor)
+        return _arithmetic(tensor.shape[dim], self.scene, tensor, dim % tensor.dim() == 0)
+
+
+def provenance_of(scene: Scene, call: Call) -> Provenance:
+    """The provenance of a call's operands, worked out once."""
+    kept = getattr(scene, "_provenance", None)
+    if kept is None or kept.call is not call:
+        kept = scene._provenance = Provenance(scene, call)  # type: ignore[attr-defined]
+    return kept
 
 
 def _layered(record: Record) -> bool:
@@ -288,8 +296,11 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
     return ("",) * rank
 
 
-def _arithmetic(number: int, scene: Scene, tensor: Tensor) -> str | None:
-    """A product among the numbers in sight that gives this one: likely, not known."""
+def _arithmetic(number: int, scene: Scene, tensor: Tensor, leads: bool) -> str | None:
+    """A product among the numbers in sight that gives this one: likely, not known.
+
+    A first dimension is a product of first dimensions, a later one of later ones: batches do not become features.
+    """
     if number < 4:
         return None
     seen: set[int] = set()
@@ -318,6 +329,6 @@ def _arithmetic(number: int, scene: Scene, tensor: Tensor) -> str | None:
                 for first in range(value.dim()):
                     for last in range(first + 2, value.dim() + 1):
                         part = value.shape[first:last]
-                        if prod(part) == number and min(part) > 1:
+                        if prod(part) == number and min(part) > 1 and (first == 0) == leads:
                             return f"{number} is probably {' x '.join(map(str, part))} of {name} {tuple(value.shape)}"
     return None

@@ -409,7 +409,7 @@ def test_a_yes_for_a_padding_becomes_zero_or_perhaps_one() -> None:
 def test_a_second_fault_does_not_take_away_the_repair_of_the_first() -> None:
     conv, x = nn.Conv2d(1, 5, 3, padding=True), torch.randn(2, 11, 13)
     _, diagnosis = explained(lambda: conv(x))
-    assert "a bool" in diagnosis.cause and "Beside that: conv2d has 1 input channels" in diagnosis.cause
+    assert "a bool" in diagnosis.cause and "Beside that: conv2d has 1 input channel," in diagnosis.cause
     assert diagnosis.fixes[0].verified
     assert diagnosis.fixes[0].code.splitlines() == ["conv = nn.Conv2d(1, 5, 3)", "conv(x.unsqueeze(1))"]
     exec(diagnosis.fixes[0].code, {"nn": nn, "x": x})

@@ -78,9 +78,10 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
                 fixes += _for_user(call, kit, scene, "key_padding_mask", "{}.T", "swaps batch and tokens of the mask")
             elif pad.numel() == size_b * size_s:
                 fixes += kit.change("key_padding_mask", f"{{}}.view{wanted}", "the same mask as (batch, keys)")
+            means = {"key_padding_mask": ("batch", "tokens")} if pad.dim() == 2 else {}
             if first is False and tuple(pad.shape) == (q.shape[0], q.shape[1]):
                 cause += f" With batch_first=False, {names[0]} {shape_text(q)} is read as {size_t} tokens and batch {size_b}."
-            return Finding(cause, fixes, [], read_as)
+            return Finding(cause, fixes, [], read_as, means=means)
         if pad.dtype not in (torch.bool,) and not pad.dtype.is_floating_point:
             cause = f"key_padding_mask must be bool (True: leave out) or float, but {kit.name('key_padding_mask')} is {str(pad.dtype).removeprefix('torch.')}."
             return Finding(
@@ -100,6 +101,9 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
         wanted2, wanted3 = (size_t, size_s), (size_b * heads, size_t, size_s)
         if tuple(mask.shape) not in (wanted2, wanted3):
             cause = f"attn_mask must be (queries, keys) = {wanted2}, or (batch x heads, queries, keys) = {wanted3}, but {kit.name('attn_mask')} is {shape_text(mask)}."
+            if mask.dim() == 2:
+                cause += f" The queries are the {size_t} tokens of {names[0]}"
+                cause += f", the keys the {size_s} of {names[1]}." if names[1] != names[0] else ", the keys too."
             fixes = []
             if tuple(mask.shape) == (size_b, size_s):
                 fixes += _as_padding(call, kit)
@@ -122,7 +126,14 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
                 fixes += kit.change(
                     "attn_mask", f"{{}}[:{size_t}, :{size_s}]", "the part for as many queries and keys as there are"
                 )
-            return Finding(cause, fixes, [], read_as)
+                fixes += _for_user(
+                    call, kit, scene, "attn_mask", f"{{}}[:{size_t}, :{size_s}]",
+                    f"the part for {size_t} queries and {size_s} keys; or make it of that length",
+                )  # fmt: skip
+            means = {"attn_mask": ("queries", "keys")} if mask.dim() == 2 and mask.shape[0] == mask.shape[1] else {}
+            if tuple(mask.shape) == (size_b, size_s):
+                means = {"attn_mask": ("batch", "tokens")}
+            return Finding(cause, fixes, [], read_as, means=means)
         if mask.dtype != torch.bool and not mask.dtype.is_floating_point:
             cause = f"attn_mask must be bool (True: leave out) or float, but {kit.name('attn_mask')} is {str(mask.dtype).removeprefix('torch.')}."
             return Finding(
@@ -140,11 +151,16 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
 def _outer(call: Call, kit: Kit, scene: Scene, why: str, **changes: object) -> Iterator[Candidate]:
     """The layer of a Transformer around the attention that failed, with other settings."""
     around = [c for c in scene.calls if c.level > scene.site and type(c.module).__name__.startswith("Transformer")]
-    if not around or not type(around[0].module).__name__.endswith("Layer"):
+    if not around:
         return
     made = around[0]
+    stack = getattr(made.module, "layers", None)
     try:
-        text = construct(scene, made.module, **changes)
+        if isinstance(stack, torch.nn.ModuleList) and len(stack):
+            inner = construct(scene, stack[0], **changes)
+            text = f"{kit.nn}.{type(made.module).__name__}({inner}, {len(stack)})"
+        else:
+            text = construct(scene, made.module, **changes)
     except (Unknown, AttributeError):
         return
     given = {f"a{i}": value for i, value in enumerate(made.args)} | {f"k_{k}": v for k, v in made.kwargs.items()}
@@ -185,7 +201,9 @@ def _for_user(call: Call, kit: Kit, scene: Scene, argument: str, template: str |
         )
         if name is None:
             return
-        shown = ast.unparse(node).replace(f"{keyword.arg}={text}", f"{name}={(template or '{}').replace('{}', text)}")
+        atom = text if isinstance(keyword.value, ast.Name | ast.Attribute | ast.Call | ast.Subscript) else f"({text})"
+        new = template.replace("{}", atom) if template else text
+        shown = ast.unparse(node).replace(f"{keyword.arg}={text}", f"{name}={new}")
         given = (
             {f"a{i}": v for i, v in enumerate(around.args)}
             | {f"k_{k}": v for k, v in around.kwargs.items()}
@@ -294,7 +312,8 @@ def scaled_dot_product(call: Call, scene: Scene) -> Finding | None:
         fixes += kit.change("attn_mask", "{}[:, None]", "one mask for all heads of an input")
     else:
         fixes += spread(kit, "attn_mask", mask, scores)
-    return Finding(cause, fixes)
+    heads = ("batch", "heads", "tokens", "head size")
+    return Finding(cause, fixes, means={a: heads for a in ("query", "key", "value") if call.args[a].dim() == 4})
 
 
 def encoder_layer(call: Call, scene: Scene) -> Finding | None:

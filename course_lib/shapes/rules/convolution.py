@@ -10,7 +10,7 @@ from itertools import permutations
 from torch import Tensor, nn
 
 from course_lib.shapes.operations import Call, Scene
-from course_lib.shapes.rules.finding import Candidate, Finding, Kit, joined, same_dtype, shape_text
+from course_lib.shapes.rules.finding import Candidate, Finding, Kit, absent_part, joined, same_dtype, shape_text
 
 _SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -54,7 +54,7 @@ def convolution(call: Call, scene: Scene) -> Finding | None:
             if batched
             else f" It has no batch dimension, so {call.operation} takes it for one image of {came} channels."
         )
-        cause = f"{call.operation} has {expected} input channels, but {ordinal_name(channel)} of {name} {shape_text(x)} is {came}.{unbatched}"
+        cause = f"{call.operation} has {expected} input channel{'s' * (expected != 1)}, but {ordinal_name(channel)} of {name} {shape_text(x)} is {came}.{unbatched}"
         notes = []
         if not batched and "[1, " in scene.text:
             notes.append(
@@ -192,7 +192,13 @@ def _ranks(call: Call, kit: Kit, n: int, expected: int) -> Iterator[Candidate]:
                 f"joins the first two dimensions: {x.shape[0]} x {x.shape[1]} = {x.shape[0] * x.shape[1]} inputs",
             )
             yield from kit.change("input", f"{{}}.flatten({n + 1})", "joins the last two dimensions")
-    if call.layer is not None and x.dim() in (3, 4, 5) and type(call.layer).__name__.startswith("Conv"):
+    expects_another = expected != x.shape[1] and expected in x.shape[2:]
+    if (
+        call.layer is not None
+        and x.dim() in (3, 4, 5)
+        and type(call.layer).__name__.startswith("Conv")
+        and not expects_another
+    ):
         other = x.dim() - 2
         kernel = call.layer.kernel_size
         if other != n and len(set(kernel)) == 1 and other in (1, 2, 3):
@@ -247,13 +253,17 @@ def _channels(call: Call, kit: Kit, n: int, expected: int, came: int) -> Iterato
             yield from kit.change(
                 "input", f"{{}}.transpose({channel}, {d})", f"moves the {expected} of dimension {d} to the channels"
             )
+    if x.dim() == n + 2:
+        yield from absent_part(kit, "input", 1, expected - came)
+    if x.dim() == n + 2 and came == 4 and expected == 3:
+        yield from kit.change("input", "{}[:, :3]", "the first three channels: red, green and blue without the fourth")
     if x.dim() == n + 2 and came == 1 and expected == 3:
         yield from kit.change(
             "input", "{}.expand(-1, 3, " + ", ".join(["-1"] * n) + ")", "repeats the one grey channel three times"
         )
     groups = call.get("groups", 1)
     if call.layer is not None and x.dim() == n + 2 and came % groups == 0:
-        yield from kit.layer(f"the layer made for {came} channels; its weights begin anew", in_channels=came)
+        yield from kit.layer(f"the layer made for {came} channel{'s' * (came != 1)}; its weights begin anew", in_channels=came)
     if call.layer is not None and x.dim() == n + 1 and came % groups == 0 and made is None:
         yield from kit.layer(
             f"right only if {kit.name('input')} really is one input of {came} channels without a batch",

@@ -101,6 +101,8 @@ def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int,
         )
     if high >= size and kind == "position" and scene.in_library:
         yield from _shorter(call, kit, scene, size)
+    if high >= size and layer is not None and scene.in_library and kind == "token":
+        yield from _resized(call, scene, high)
     if high >= size and layer is not None:
         made = f"{kit.nn}.{type(layer).__name__}({high + 1}, {layer.embedding_dim})"
         why = {"token": f"a row for every id up to {high}: the table must be as long as the tokenizer's vocabulary (len(tokenizer))",
@@ -122,6 +124,26 @@ def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int,
             f"{low} marks what is left out of the loss (labels); as an id it must be a real row",
             **options,
         )
+
+
+def _resized(call: Call, scene: Scene, high: int) -> Iterator[Candidate]:
+    """transformers' own way to a longer table: it keeps the rows that are there."""
+    from course_lib.shapes.frames import names_in_scope
+    from course_lib.shapes.operations import join_path
+
+    held = names_in_scope(scene.frames, scene.user)
+    for name in ("self", *held):
+        owner = held.get(name)
+        for path, module in owner.named_modules() if isinstance(owner, torch.nn.Module) else ():
+            if hasattr(type(module), "resize_token_embeddings") and any(m is call.layer for m in module.modules()):
+                yield Candidate(
+                    f"{join_path(name, path, owner) if path else name}.resize_token_embeddings({high + 1})",
+                    f"rows for every id up to {high}, the old ones kept: after tokens were added, len(tokenizer) of them",
+                    trial=f"nn.Embedding({high + 1}, 1)(ids)",
+                    given={"ids": call.args["input"]},
+                    needs_values=True,
+                )
+                return
 
 
 def _shorter(call: Call, kit: Kit, scene: Scene, size: int) -> Iterator[Candidate]:

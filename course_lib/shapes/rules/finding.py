@@ -26,6 +26,7 @@ class Candidate:
     given: Mapping[str, Any] = field(default_factory=dict)
     needs_values: bool = False
     checked: bool = False  # nothing to try on tensors: looked up instead
+    earlier: bool = False  # it takes the place of an earlier line, or mends a layer that was called before
 
 
 @dataclass
@@ -293,6 +294,23 @@ def joined(kit: Kit, argument: str) -> tuple[str, ast.Call] | None:
             return None
         return ast.unparse(node.args[0]), node
     return None
+
+
+def absent_part(kit: Kit, argument: str, dim: int, missing: int) -> Iterator[Candidate]:
+    """A second tensor in sight that holds just the features or channels that are missing: it was never joined."""
+    x = kit.call.tensor(argument)
+    if x is None or missing <= 0 or not kit.editable:
+        return
+    dim %= x.dim()
+    wanted = tuple(missing if d == dim else size for d, size in enumerate(x.shape))
+    for name, value in kit.scene.site_frame.locals.items():
+        if isinstance(value, Tensor) and value is not x and tuple(value.shape) == wanted and name.isidentifier():
+            where = dim if dim != x.dim() - 1 or dim == 1 else -1
+            yield from kit.change(
+                argument,
+                f"{kit.torch}.cat(({{}}, {name}), dim={where})",
+                f"{x.shape[dim]} and the {missing} of {name} beside them make {x.shape[dim] + missing}",
+            )
 
 
 def _simple(text: str) -> bool:

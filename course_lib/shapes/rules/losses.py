@@ -10,7 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from course_lib.shapes.operations import Call, Scene
+from course_lib.shapes.operations import Call, Scene, join_path
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, shape_text
 from course_lib.shapes.rules.reshaping import extremes
 
@@ -148,11 +148,19 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
     rows, wanted = x.shape[0], y.shape[0] if y.dim() else 1
     if rows != wanted:
         cause = f"{op} needs one target for each row: {name} {shape_text(x)} has {rows} rows, {target} {shape_text(y)} has {wanted}."
+        found = _shifted(kit, x, y)
+        cause += found[0] if found is not None else ""
+        fixes += found[1] if found is not None else []
+        text = _labels_for_tokens(kit, x, y)
+        if text:
+            return Finding(cause + text[0], [Candidate(*text[1:], trial="?")], [*focus, ("target", 0)], read)
         if x.dim() == 2 and wanted and rows % wanted == 0 and rows > wanted:
             many = rows // wanted
-            cause += (
-                f" {rows} = {many} x {wanted}: each input has become {many} rows. Look first where {many} tensors were "
-                f"joined: stack, not cat, keeps the batch of {wanted}; or where {many} places of an input were flattened into rows."
+            split = _split_batch(call, kit)
+            cause += f" {rows} = {many} x {wanted}: each input has become {many} rows."
+            cause += split or (
+                f" Look first where {many} tensors were joined: stack, not cat, keeps the batch of {wanted}; or where "
+                f"{many} places of an input were flattened into rows."
             )
         if x.dim() == 2 and wanted == x.shape[1] and y.dim() == 1:
             fixes += kit.change(
@@ -212,6 +220,82 @@ def _library_labels(kit: Kit, x: Tensor) -> Iterator[Candidate]:
         "several labels may hold at once: floats, and binary cross entropy; transformers takes whole numbers for class numbers",
         trial="torch.nn.functional.binary_cross_entropy_with_logits(scores, labels.float())",
         given={"scores": x, "labels": held},
+    )
+
+
+def _split_batch(call: Call, kit: Kit) -> str:
+    """The view that gave an input several rows, where the making of the scores tells it."""
+    from course_lib.shapes.history import sizes_of
+    from course_lib.shapes.provenance import provenance_of
+
+    record = provenance_of(kit.scene, call).found.get("input")
+    while record is not None and record.parents and record.shape:
+        size = sizes_of(record)[0]
+        if size is None or not size.of:
+            return ""
+        before, dim = size.of[0]
+        if size.kind == "part" and dim == 0 and before.shape[0] != record.shape[0] and len(record.shape) == 2:
+            one = prod(before.shape[1:])
+            return (
+                f" It happened in {record.operation}, which made {shape_text(record.shape)} of {shape_text(before.shape)}: one "
+                f"input there is {one} numbers, not {record.shape[1]}. flatten(1) would keep the batch of {before.shape[0]}, and the next "
+                f"layer must then take {one}."
+            )
+        if size.kind != "same" or dim != 0:
+            return ""
+        record = before
+    return ""
+
+
+def _shifted(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, list[Candidate]] | None:
+    """Scores and targets of token after token, flattened, of which one side alone was shifted by one."""
+    import ast
+
+    bases = {}
+    for argument in ("input", "target"):
+        text = kit.call.names.get(argument, "")
+        node = ast.parse(text, mode="eval").body if text else None
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return None
+        value = kit.scene.value(node.func.value)
+        if node.func.attr not in ("view", "reshape", "flatten") or not isinstance(value, Tensor) or value.dim() < 2:
+            return None
+        bases[argument] = (node, value)
+    (scores, one), (targets, two) = bases["input"], bases["target"]
+    if one.shape[0] != two.shape[0] or abs(one.shape[1] - two.shape[1]) != 1 or x.dim() != 2:
+        return None
+    longer, node = ("input", scores) if one.shape[1] > two.shape[1] else ("target", targets)
+    base = ast.unparse(node.func.value)
+    cut = "[:, :-1]" if longer == "input" else "[:, 1:]"
+    method = "flatten" if node.func.attr == "flatten" else "reshape"
+    new = f"{base}{cut}.{method}({', '.join(map(ast.unparse, node.args))})"
+    words = (
+        f" {ast.unparse(scores.func.value)} {shape_text(one)} has {one.shape[1]} places a text, "
+        f"{ast.unparse(targets.func.value)} {shape_text(two)} has {two.shape[1]}: one side was shifted by one, the other was not."
+    )
+    why = "the last place predicts nothing that is known" if longer == "input" else "the first token is not predicted by any"
+    fixes = list(kit.change(longer, new, why, needs_values=True))
+    return words, fixes
+
+
+def _labels_for_tokens(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, str, str] | None:
+    """A library's model that labels each token, given one label a text."""
+    if not kit.scene.in_library:
+        return None
+    owner = kit.scene.site_frame.locals.get("self")
+    held = kit.scene.site_frame.locals
+    labels, ids = held.get("labels"), held.get("input_ids")
+    kind = type(owner).__name__
+    if not isinstance(labels, Tensor) or not isinstance(ids, Tensor) or "TokenClassification" not in kind:
+        return None
+    if labels.dim() != 1 or ids.dim() != 2 or ids.numel() != x.shape[0]:
+        return None
+    other = kind.replace("Token", "Sequence")
+    return (
+        f" {kind} scores each of the {ids.shape[1]} tokens of each of the {ids.shape[0]} texts, so it wants labels "
+        f"{shape_text(ids)}, but {shape_text(labels)} is one label a text.",
+        f"{other}.from_pretrained(..., num_labels={x.shape[1]})",
+        "the model for one label a text",
     )
 
 
@@ -355,6 +439,18 @@ def _more_classes(call: Call, kit: Kit, x: Tensor, k: int, high: int) -> Iterato
     )
     if kit.scene.in_library and config is not None and hasattr(config, "num_labels"):
         kind = type(kit.scene.site_frame.locals.get("self")).__name__
+        owned = _classifier_of(kit, k)
+        if owned is not None:
+            path, layer = owned
+            model = path.split(".")[0] if not path.startswith("self.") else ".".join(path.split(".")[:-1])
+            yield Candidate(
+                f"{path} = {construct(kit.scene, layer, out_features=needed)}\n{model}.num_labels = {needed}",
+                f"a score for every class from 0 to {high}; at loading: {kind}.from_pretrained(..., num_labels={needed})",
+                trial=trial,
+                given=given,
+                needs_values=True,
+            )
+            return
         yield Candidate(
             f"{kind}.from_pretrained(..., num_labels={needed})", f"a score for every class from 0 to {high}", trial="?"
         )
@@ -369,8 +465,8 @@ def _more_classes(call: Call, kit: Kit, x: Tensor, k: int, high: int) -> Iterato
                 ]
     if found:
         path, layer = found[-1]
-        parts = path.split(".")
-        text = parts[0] + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts[1:])
+        holder, _, rest = path.partition(".")
+        text = join_path(holder, rest, kit.scene.site_frame.locals[holder]) if rest else holder
         try:
             made = construct(kit.scene, layer, out_features=needed)
         except Unknown:
@@ -388,6 +484,24 @@ def _more_classes(call: Call, kit: Kit, x: Tensor, k: int, high: int) -> Iterato
             f"the layer that makes {name} needs {needed} outputs, if {high} in {target} is no mistake",
             trial="?",
         )
+
+
+def _classifier_of(kit: Kit, k: int) -> tuple[str, torch.nn.Linear] | None:
+    """How the user's frame reaches the last layer of a library's model."""
+    from course_lib.shapes.frames import names_in_scope
+
+    owner = kit.scene.site_frame.locals.get("self")
+    layers = [n for n, m in owner.named_children() if isinstance(m, torch.nn.Linear) and m.out_features == k] if isinstance(owner, torch.nn.Module) else []
+    if not layers:
+        return None
+    for name, value in names_in_scope(kit.scene.frames, kit.scene.user).items():
+        if value is owner:
+            return f"{name}.{layers[-1]}", getattr(owner, layers[-1])
+        if name == "self" and isinstance(value, torch.nn.Module):
+            path = next((n for n, m in value.named_modules() if m is owner), None)
+            if path and not any(p.isdigit() for p in path.split(".")):
+                return f"self.{path}.{layers[-1]}", getattr(owner, layers[-1])
+    return None
 
 
 _YES_OR_NO = re.compile(r"binary|multi_?label|soft_margin")
@@ -469,6 +583,14 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
             fixes += kit.change("input", "{}.mean(dim=1)", f"the mean over the {x.shape[1]} places of dimension 1")
         if x.dim() == 3 and y.dim() == 2 and tuple(y.shape) == (x.shape[0], x.shape[2]):
             fixes += kit.change("input", "{}[:, -1]", "the last place alone")
+        if same and not fixes and x.shape[:1] == y.shape[:1]:
+            fixes += _flattened(kit, x, y, floats)
+        if not same and x.dim() == y.dim() and x.dim() in (4, 5) and x.shape[:2] == y.shape[:2]:
+            fixes += kit.change(
+                "input",
+                f"{kit.F}.interpolate({{}}, size={target}.shape[2:])",
+                f"resizes {name} to {shape_text(y.shape[2:])}; better is a network that gives this size by itself",
+            )
         try:
             silent = torch.broadcast_shapes(x.shape, y.shape)
         except RuntimeError:
@@ -477,7 +599,9 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
             return None
         # Numbers in two dimensions are mostly ids of tokens; as targets of yes and no they are labels.
         means = {"target": ("", "labels")} if _YES_OR_NO.search(op) and y.dim() == 2 else {}
-        return Finding(cause, fixes, [("input", max(0, x.dim() - 1))], means=means)
+        differ = [d for d in range(x.dim()) if x.dim() == y.dim() and x.shape[d] != y.shape[d]]
+        focus = [(argument, d) for d in differ[-1:] for argument in ("input", "target")]
+        return Finding(cause, fixes, focus or [("input", max(0, x.dim() - 1))], means=means)
     if "binary" in op and not y.dtype.is_floating_point:
         cause = f"{op} needs targets of floats, but {target} is {_kind(y)}."
         means = {"target": ("", "labels")} if y.dim() == 2 else {}
@@ -500,6 +624,19 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
             list(kit.change("target", f"{{}}.to({name}.dtype)", "the same kind of number")),
         )
     return None
+
+
+def _flattened(kit: Kit, x: Tensor, y: Tensor, floats: str) -> Iterator[Candidate]:
+    """The same numbers for each input, once in a row and once as a picture."""
+    for argument, t, other in (("target", y, x), ("input", x, y)):
+        end = floats if argument == "target" else ""
+        if other.dim() == 2 and t.dim() > 2:
+            yield from kit.change(
+                argument, "{}.flatten(1)" + end, f"{' x '.join(map(str, t.shape[1:]))} = {other.shape[1]} numbers an input, in one row"
+            )
+        elif t.dim() == 2 and other.dim() > 2:
+            owner = kit.name("input" if argument == "target" else "target")
+            yield from kit.change(argument, f"{{}}.view_as({owner})" + end, f"the row of an input in the shape {shape_text(other.shape[1:])}")
 
 
 def embedding_loss(call: Call, scene: Scene) -> Finding | None:

@@ -6,6 +6,15 @@ from course_lib.shapes.operations import Call, Scene
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, same_dtype, shape_text
 
 
+def moved(rank: int, start: int, end: int) -> str:
+    """A template that moves one dimension and keeps the order of the others: height and width stay what they are."""
+    if rank <= 3 and abs(start - end) == 1:
+        return f"{{}}.transpose({min(start, end)}, {max(start, end)})"
+    order = [d for d in range(rank) if d != start]
+    order.insert(end, start)
+    return f"{{}}.permute({', '.join(map(str, order))})"
+
+
 def layer_norm(call: Call, scene: Scene) -> Finding | None:
     """The last dimensions must be normalized_shape."""
     kit = Kit(call, scene)
@@ -19,15 +28,19 @@ def layer_norm(call: Call, scene: Scene) -> Finding | None:
         fixes: list[Candidate] = []
         if len(shape) == 1 and shape[0] in x.shape[:-1]:
             d = list(x.shape).index(shape[0])
-            last = x.dim() - 1
-            code = f"{{}}.transpose({d}, {last})"
             fixes += kit.change(
                 "input",
-                code,
-                f"moves the {shape[0]} to the end; transpose back afterwards if the next layer wants channels first",
+                moved(x.dim(), d, x.dim() - 1),
+                f"moves the {shape[0]} to the end; move them back afterwards if the next layer wants channels first",
             )
         new = tuple(x.shape[x.dim() - len(shape) :])
-        fixes += kit.layer(f"made for {shape_text(new)}", normalized_shape=new)
+        if x.dim() == 4 and len(shape) == 1 and x.shape[1] == shape[0] and call.layer is not None:
+            fixes += kit.layer(
+                "over all channels and places of each input, without moving anything: nearly the same",
+                text=f"{kit.nn}.GroupNorm(1, {shape[0]})",
+            )
+        elif not fixes or x.dim() < 4:  # the last side of a map is no number of features
+            fixes += kit.layer(f"made for {shape_text(new)}", normalized_shape=new)
         return Finding(cause, fixes, [("input", x.dim() - 1)])
     return same_dtype(call, kit, "input", "weight")
 
@@ -73,8 +86,8 @@ def batch_norm(call: Call, scene: Scene) -> Finding | None:
             d = list(x.shape).index(features, 2)
             fixes += kit.change(
                 "input",
-                f"{{}}.transpose(1, {d})",
-                f"moves the {features} to dimension 1; transpose back afterwards if the next layer wants them last",
+                moved(x.dim(), d, 1),
+                f"moves the {features} to dimension 1; move them back afterwards if the next layer wants them last",
             )
         fixes += kit.layer(f"made for {x.shape[place]} features", num_features=x.shape[place])
         return Finding(cause, fixes, [("input", place)])
@@ -104,7 +117,7 @@ def group_norm(call: Call, scene: Scene) -> Finding | None:
         fixes = []
         if channels in x.shape[2:]:
             d = list(x.shape).index(channels, 2)
-            fixes += kit.change("input", f"{{}}.transpose(1, {d})", f"moves the {channels} to dimension 1")
+            fixes += kit.change("input", moved(x.dim(), d, 1), f"moves the {channels} to dimension 1")
         if x.shape[1] % groups == 0:
             fixes += kit.layer(f"made for {x.shape[1]} channels", num_channels=x.shape[1])
         return Finding(cause, fixes, [("input", 1)])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.shapes.operations import Call, Scene
-from course_lib.shapes.rules.finding import Candidate, Finding, Kit, construct, same_dtype, shape_text
+from course_lib.shapes.rules.finding import Candidate, Finding, Kit, absent_part, construct, same_dtype, shape_text
 from course_lib.shapes.standins import Unknown
 
 
@@ -70,6 +70,8 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
         rows = x.numel() // expected
         why = f"{rows} rows of {expected}: the batch was written as a number; view(x.size(0), -1) keeps it whatever its size"
         yield from kit.change("input", f"{{}}.view(-1, {expected})", why)
+    yield from _both_directions(kit, expected, came)
+    yield from absent_part(kit, "input", x.dim() - 1, expected - came)
     if x.dim() == 3 and 2 * came == expected and x.shape[0] % 2 == 0 and call.layer is not None:
         text = call.names.get("input", "")
         if text.isidentifier():
@@ -97,6 +99,29 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
             )
 
 
+def _both_directions(kit: Kit, expected: int, came: int) -> Iterator[Candidate]:
+    """`hidden[-1]` of a recurrent layer is one direction alone, where both were counted."""
+    text = kit.call.names.get("input", "")
+    node = ast.parse(text, mode="eval").body if text and _parses(text) else None
+    if 2 * came != expected or not isinstance(node, ast.Subscript) or isinstance(node.slice, ast.Slice | ast.Tuple):
+        return
+    states = kit.scene.value(node.value)
+    if isinstance(states, Tensor) and states.dim() == 3 and states.shape[0] % 2 == 0 and states.shape[-1] == came:
+        whole = ast.unparse(node.value)
+        yield from kit.change(
+            "input",
+            f"{kit.torch}.cat(({whole}[-2], {whole}[-1]), dim=-1)",
+            f"the last states of both directions side by side: {expected} = 2 x {came}",
+        )
+
+
+def _parses(text: str) -> bool:
+    with suppress(SyntaxError):
+        ast.parse(text, mode="eval")
+        return True
+    return False
+
+
 def _fixed_batch(made: ast.AST | None) -> bool:
     """Whether a tensor was made by `x.view(64, ...)`: with a number where the batch belongs."""
     if not isinstance(made, ast.Call) or not isinstance(made.func, ast.Attribute) or not made.args:
@@ -112,7 +137,7 @@ def product(call: Call, scene: Scene) -> Finding | None:
     if a is None or b is None:
         return None
     first, second = kit.name("input"), kit.name("other")
-    rank = {"mm": 2, "bmm": 3, "addmm": 2, "baddbmm": 3}.get(call.op)
+    rank = {"mm": 2, "spmm": 2, "bmm": 3, "addmm": 2, "baddbmm": 3}.get(call.op)
     if rank is not None and (a.dim() != rank or b.dim() != rank):
         bad, tensor = (first, a) if a.dim() != rank else (second, b)
         cause = f"{call.operation} multiplies tensors of {rank} dimensions, but {bad} has {tensor.dim()}: {shape_text(tensor)}."
@@ -140,6 +165,15 @@ def product(call: Call, scene: Scene) -> Finding | None:
         return Finding(cause, [kit.code(f"{first} * {second}", "a product with a single number")])
     k_first = a.shape[-1]
     k_second = b.shape[-2] if b.dim() > 1 else b.shape[0]
+    order = _other_order(a, b) if rank == 3 or (a.dim() == b.dim() == 3) else None
+    if order is not None and a.shape[:-2] != b.shape[:-2]:
+        argument, bad, good = ("other", b, a) if order == "other" else ("input", a, b)
+        cause = (
+            f"{first} {shape_text(a)} and {second} {shape_text(b)} must have their batch in dimension 0 both, but "
+            f"{kit.name(argument)} has {bad.shape[0]} there and {good.shape[0]} in dimension 1: its first two are swapped."
+        )
+        fixes = list(kit.change(argument, "{}.transpose(0, 1)", "the batch first on both sides"))
+        return Finding(cause, fixes, [("input", 0), ("other", 0)])
     if k_first != k_second:
         place = "its last dimension but one" if b.dim() > 1 else "its only dimension"
         cause = (
@@ -186,6 +220,14 @@ def product(call: Call, scene: Scene) -> Finding | None:
             ):
                 fixes += kit.change(argument, "{}.transpose(0, 1)", "batch first on both sides")
         return Finding(cause, fixes)
+    return None
+
+
+def _other_order(a: Tensor, b: Tensor) -> str | None:
+    """Which of two batches of matrices fits the other once its first two dimensions are swapped."""
+    for argument, one, two in (("other", a, b.transpose(0, 1)), ("input", a.transpose(0, 1), b)):
+        if one.shape[0] == two.shape[0] and one.shape[-1] == two.shape[-2]:
+            return argument
     return None
 
 
@@ -242,8 +284,55 @@ def elementwise(call: Call, scene: Scene) -> Finding | None:
         f"{named} compares shapes from the right, and {shape_text(a)} and {shape_text(b)} do not agree: "
         f"{first} has {a.shape[da]} in dimension {da}, {second} has {b.shape[db]} in dimension {db}, and neither is 1."
     )
-    fixes = list(_broadcasts(kit, one, two, a, b))
+    others = [
+        d for d in range(a.dim()) if a.dim() == b.dim() and d != da and a.shape[d] != b.shape[d] and 1 not in (a.shape[d], b.shape[d])
+    ]
+    if others:
+        cause += f" Dimension{'s' * (len(others) > 1)} {' and '.join(map(str, others))} differ{'s' * (len(others) == 1)} too."
+    cause += "".join(_cut_short(kit, argument) for argument in (one, two))
+    fixes = [*_unpacked(kit, one, two, a, b), *_broadcasts(kit, one, two, a, b)]
     return Finding(cause, fixes, [(one, da), (two, db)])
+
+
+def _cut_short(kit: Kit, argument: str) -> str:
+    """A slice that asks for more than there is gives what there is, and says nothing."""
+    text = kit.call.names.get(argument, "")
+    for node in ast.walk(ast.parse(text, mode="eval")) if text and _parses(text) else ():
+        if not isinstance(node, ast.Subscript):
+            continue
+        base = kit.scene.value(node.value)
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if not isinstance(base, Tensor) or any(not isinstance(p, ast.Slice) for p in parts):
+            continue
+        for d, part in enumerate(parts[: base.dim()]):
+            stop = kit.scene.value(part.upper) if part.upper is not None else None
+            if isinstance(stop, int) and stop > base.shape[d]:
+                whole = ast.unparse(node.value)
+                return f" {whole} {shape_text(base)} is too small: the slice asks for {stop} in dimension {d}, and gets the {base.shape[d]} that are there."
+    return ""
+
+
+def _unpacked(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[Candidate]:
+    """pad_packed_sequence pads to the longest text of the batch, which may be shorter than the mask."""
+    for argument, t, other in ((one, a, b), (two, b, a)):
+        name = kit.call.names.get(argument, "")
+        made = kit.definition(name)
+        if not isinstance(made, ast.Call) or not ast.unparse(made.func).endswith("pad_packed_sequence") or t.dim() < 2:
+            continue
+        first = any(k.arg == "batch_first" and getattr(k.value, "value", False) for k in made.keywords)
+        place = 1 if first else 0
+        wanted = other.shape[place] if other.dim() > place else 0
+        if wanted <= t.shape[place] or any(k.arg == "total_length" for k in made.keywords):
+            continue
+        sizes = [wanted if d == place else n for d, n in enumerate(t.shape)]
+        text = ast.unparse(made)
+        yield Candidate(
+            f"{name}, _ = {text[:-1]}, total_length={wanted})",
+            f"without it the texts are padded to the longest of this batch, {t.shape[place]}",
+            trial=kit.scene.site_frame.text(),
+            given={name: torch.zeros(sizes, device="meta", dtype=t.dtype)},
+            earlier=True,
+        )
 
 
 def _broadcasts(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[Candidate]:
@@ -385,7 +474,8 @@ def einsum(call: Call, scene: Scene) -> Finding | None:
             continue
         if len(letters) != tensor.dim():
             return Finding(
-                f"In {equation!r} tensor {number + 1} is {letters!r} with {len(letters)} letters, but it has {tensor.dim()} dimensions: {shape_text(tensor)}."
+                f"In {equation!r} tensor {number + 1} is {letters!r} with {len(letters)} letters, but it has {tensor.dim()} dimensions: {shape_text(tensor)}.",
+                list(_more_letters(kit, equation, parts, operands)),
             )
         for letter, size in zip(letters, tensor.shape, strict=True):
             if letter in seen and seen[letter][0] != size and 1 not in (seen[letter][0], size):
@@ -416,6 +506,18 @@ def _letters(call: Call, kit: Kit, parts: list[str], operands: tuple[Tensor, ...
             return
 
 
+def _more_letters(kit: Kit, equation: str, parts: list[str], operands: tuple[Tensor, ...]) -> Iterator[Candidate]:
+    """A letter after the first for a dimension that all tensors have and none names: the heads, mostly."""
+    ahead = [o.dim() - len(p) for p, o in zip(parts, operands, strict=True)]
+    if "->" not in equation or set(ahead) != {1} or len({o.shape[1] for o in operands}) != 1:
+        return
+    letter = next(c for c in "nhmgxyzw" if c not in equation)
+    left = ",".join(f"{p[:1]}{letter}{p[1:]}" for p in parts)
+    right = equation.replace(" ", "").split("->")[1]
+    text = f"{left}->{right[:1]}{letter}{right[1:]}"
+    yield from kit.change("equation", repr(text), f"a letter for dimension 1, which is {operands[0].shape[1]} in all of them")
+
+
 def bilinear(call: Call, scene: Scene) -> Finding | None:
     """Two inputs, each with its own number of features."""
     kit = Kit(call, scene)
@@ -426,12 +528,22 @@ def bilinear(call: Call, scene: Scene) -> Finding | None:
             cause = f"{call.operation} has {w.shape[place]} features for {argument}, but the last dimension of {kit.name(argument)} {shape_text(x)} is {x.shape[-1]}."
             fixes = list(kit.layer(f"made for {x.shape[-1]} features", **{f"in{place}_features": x.shape[-1]}))
             return Finding(cause, fixes, [(argument, x.dim() - 1)])
+    one, two = call.tensor("input1"), call.tensor("input2")
+    if one is not None and two is not None and one.shape[:-1] != two.shape[:-1]:
+        cause = f"{call.operation} pairs vector with vector, so all dimensions but the last must agree, but {kit.name('input1')} is {shape_text(one)} and {kit.name('input2')} {shape_text(two)}."
+        fixes = []
+        for argument, small, big in (("input2", two, one), ("input1", one, two)):
+            if small.dim() == 2 and big.dim() == 3 and small.shape[0] == big.shape[0]:
+                fixes += kit.change(
+                    argument, f"{{}}[:, None].expand(-1, {big.shape[1]}, -1)", f"the one vector of each input for all {big.shape[1]} places"
+                )
+        return Finding(cause, fixes)
     return None
 
 
 RULES = {
     "linear": linear,
-    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "dot", "addmm", "baddbmm"), product),
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "dot", "addmm", "baddbmm", "spmm"), product),
     **dict.fromkeys(("add", "sub", "mul", "div", "pow", "eq", "ne", "lt", "le", "gt", "ge", "where", "masked_fill", "masked_select", "maximum", "minimum", "bitwise_and", "bitwise_or", "floordiv", "mod", "copy", "bitwise_xor", "remainder", "atan2", "logical_and", "logical_or", "fmod", "allclose", "cosine_similarity_", "lerp", "isclose", "floor_divide"), elementwise),
     "einsum": einsum,
     "bilinear": bilinear,

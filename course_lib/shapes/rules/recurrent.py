@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from course_lib.shapes.operations import Call, Scene
 from course_lib.shapes.rules.containers import not_a_tensor
-from course_lib.shapes.rules.finding import Candidate, Finding, Kit, same_dtype, shape_text
+from course_lib.shapes.rules.finding import Candidate, Finding, Kit, absent_part, same_dtype, shape_text
 
 
 def recurrent(call: Call, scene: Scene) -> Finding | None:
@@ -54,6 +54,7 @@ def recurrent(call: Call, scene: Scene) -> Finding | None:
                 )
         if x.dim() == 2 and layer.input_size == 1:
             fixes += kit.change("input", "{}.unsqueeze(-1)", f"one number a step: {shape_text((*x.shape, 1))}")
+        fixes += absent_part(kit, "input", x.dim() - 1, layer.input_size - x.shape[-1])
         fixes += kit.layer(
             f"made for the {x.shape[-1]} features that come; its weights begin anew", input_size=x.shape[-1]
         )
@@ -80,8 +81,13 @@ def recurrent(call: Call, scene: Scene) -> Finding | None:
                 " x 2 directions" if layer.bidirectional else ""
             )
             cause = f"{kind} needs a first state of {wanted} (layers x directions: {words}; batch {batch}; hidden {width}), but {kit.name('hx')} holds {shape_text(state)}."
+            if state.dim() == 3 and len(wanted) == 3 and state.shape[0] == 2 * wanted[0] and not layer.bidirectional:
+                cause += f" {state.shape[0]} = {wanted[0]} x 2 directions, as a bidirectional layer gives it; this one has one direction."
             fixes = list(_states(call, kit, states, wanted, x))
-            return Finding(cause, fixes, [], {"input": read})
+            means = ("layers x directions", "batch", "hidden") if state.dim() == 3 else ()
+            if state.dim() == 3 and state.shape[1] != wanted[1] and state.shape[0] == wanted[1]:
+                means = ("batch", "layers x directions", "hidden")
+            return Finding(cause, fixes, [], {"input": read}, means={"hx": means} if means else {})
     return same_dtype(call, kit, "input", "weight_ih_l0")
 
 
@@ -120,6 +126,18 @@ def _states(call: Call, kit: Kit, states: list[Tensor], wanted: tuple[int, ...],
             each(f"[:, :{wanted[1]}].contiguous()"),
             f"the states of the first {wanted[1]} inputs: the last batch is smaller",
         )
+    if len(wanted) == 3 and len(shape) == 3 and shape[1:] == wanted[1:] and shape[0] > wanted[0]:
+        if shape[0] == 2 * wanted[0]:
+            summed = ".sum(dim=0, keepdim=True)" if wanted[0] == 1 else f".view({wanted[0]}, 2, {wanted[1]}, {wanted[2]}).sum(dim=1)"
+            yield from kit.change("hx", each(summed), "the two directions of each layer added")
+        last = f"the states of the last {'layer' if wanted[0] == 1 else f'{wanted[0]} layers'}"
+        if shape[0] == 2 * wanted[0] and wanted[0] == 1:
+            last = "the last one alone: of two directions the backward one, of two layers the upper one"
+        yield from kit.change("hx", each(f"[-{wanted[0]}:].contiguous()"), last)
+    if len(wanted) == 3 and len(shape) == 3 and shape[1] == 1 and (shape[0], shape[2]) == (wanted[0], wanted[2]):
+        yield from kit.change("hx", each(f".repeat(1, {wanted[1]}, 1)"), f"the one state for each of the {wanted[1]} inputs")
+    if len(wanted) == 3 and len(shape) == 3 and shape[:2] == wanted[:2] and shape[2] != wanted[2]:
+        yield from kit.layer(f"as wide as the states that come: {shape[2]}; its weights begin anew", hidden_size=shape[2])
     zeros = f"{kit.torch}.zeros{wanted}"
     yield from kit.change("hx", both.format(a=zeros), "zeros, made for each batch anew (the same as giving no state)")
 
@@ -146,7 +164,8 @@ def cell(call: Call, scene: Scene) -> Finding | None:
             fixes = []
             if state.dim() == 3 and state.shape[0] == 1 and isinstance(hidden, Tensor):
                 fixes += kit.change("hx", "{}.squeeze(0)", "drops the first dimension, which is 1")
-            return Finding(cause, fixes)
+            means = {2: ("batch", "hidden"), 3: ("layers x directions", "batch", "hidden")}.get(state.dim(), ())
+            return Finding(cause, fixes, means={"hx": means} if means else {})
     if isinstance(layer, nn.LSTMCell) and isinstance(hidden, Tensor):
         return Finding(
             f"LSTMCell needs two states, (h, c), but {kit.name('hx')} is one tensor {shape_text(hidden)}.",

@@ -88,7 +88,7 @@ def _free(kit: Kit, x: Tensor, sizes: list[int]) -> Iterator[Candidate]:
         if i == 0 and value != known and x.dim() > 1:
             continue
         yield kit.code(written(parts), why)
-    if len(sizes) == 2 and x.dim() >= 2:
+    if len(sizes) == 2 and x.dim() > 2:
         yield kit.code(
             f"{name}.flatten(1)", f"one vector of {prod(x.shape[1:])} numbers for each of the {known} inputs"
         )
@@ -116,6 +116,11 @@ def permute(call: Call, scene: Scene) -> Finding | None:
             f"permute must name each dimension once: {name} {shape_text(x)} has {rank}, but {dims} names {len(dims)}."
         )
         fixes = []
+        if rank == 4 and tuple(dims) in ((0, 2, 1), (0, -1, 1), (0, -1, -2)):
+            fixes += kit.change(
+                "input", "{}.flatten(2)", f"height and width become {x.shape[2] * x.shape[3]} places first, as tokens are"
+            )
+            fixes.append(kit.code(f"{name}.permute(0, 2, 3, 1)", "the channels last, height and width kept"))
         if len(dims) == rank - 1 and sorted(dims) == list(range(rank - 1)):
             order = (0, *(d + 1 for d in dims))
             fixes.append(
@@ -159,7 +164,7 @@ def dimension(call: Call, scene: Scene) -> Finding | None:
                     fixes += kit.layer("the last dimension", **{argument: -1})
                 elif argument in call.names and not isinstance(value, tuple | list):
                     fixes += kit.change(argument, "-1", "the last dimension")
-                    if rank - 1 > 0:
+                    if rank - 2 > 0:  # never along the batch
                         fixes += kit.change(argument, str(rank - 2), f"dimension {rank - 2}")
                 if (
                     call.op in ("softmax", "log_softmax", "mean", "sum", "max", "argmax", "cat", "squeeze")
@@ -263,11 +268,6 @@ def join(call: Call, scene: Scene) -> Finding | None:
                 kit.code(
                     f"{kit.nn}.utils.rnn.pad_sequence({name}, batch_first=True)",
                     f"pads all to the longest ({max(s[0] for s in shapes)}) with zeros: keep a mask of what is real",
-                )
-            )
-            fixes.append(
-                kit.code(
-                    f"{kit.torch}.cat({name})", f"one after the other: dimension 0 becomes {sum(s[0] for s in shapes)}"
                 )
             )
         return Finding(cause, [*fixes, *_where_cat(kit, known, name)], [])
@@ -420,6 +420,10 @@ def _same_rank(call: Call, kit: Kit, known: list[Tensor]) -> Iterator[Candidate]
                 f"a dimension of 1 in place {d} for the smaller one",
             )
     small = min(known, key=lambda t: t.dim())
+    if small.dim() == 2 and dim % 2 == 1 and high >= 3 and all(t.shape[0] == small.shape[0] for t in known):
+        for method, why in _to_vectors(high):
+            changed = [f"{item}{method}" if t.dim() == high else item for item, t in zip(items, known, strict=True)]
+            yield kit.code(f"{kit.torch}.cat([{', '.join(changed)}]{_dim(call)})", why)
     if small.dim() == 2 and high == 3 and dim % high == 2 and small.shape[0] == big.shape[0]:
         changed = [
             f"{item}.unsqueeze(1).expand(-1, {big.shape[1]}, -1)" if t is small else item
@@ -429,6 +433,17 @@ def _same_rank(call: Call, kit: Kit, known: list[Tensor]) -> Iterator[Candidate]
             f"{kit.torch}.cat([{', '.join(changed)}]{_dim(call)})",
             f"the one vector of each input repeated for all {big.shape[1]} places",
         )
+
+
+def _to_vectors(rank: int) -> list[tuple[str, str]]:
+    """Ways from tokens or maps to one vector an input."""
+    if rank == 3:
+        return [(".mean(dim=1)", "the mean over the places: one vector an input"), ("[:, 0]", "the first place alone")]
+    places = f"({', '.join(map(str, range(2, rank)))})"
+    return [
+        (f".mean(dim={places})", "the mean of each channel over all places: one vector an input"),
+        (".flatten(1)", "all numbers of an input in one row"),
+    ]
 
 
 def index(call: Call, scene: Scene) -> Finding | None:
@@ -570,6 +585,13 @@ def gathering(call: Call, scene: Scene) -> Finding | None:
                 if at.dim() == 2 and x.dim() == 2 and at.shape[0] == 1:
                     fixes += kit.change("index", "{}.T", "one column", needs_values=True)
                 return Finding(cause, fixes)
+    if call.op == "index_select" and at.dim() > 1:
+        cause = f"index_select takes one row of indices, but {idx} {shape_text(at)} has {at.dim()} dimensions."
+        fixes = []
+        places = ":, " * (dim % x.dim())
+        fixes.append(kit.code(f"{name}[{places}{idx}]", f"indexing takes any shape: {shape_text((*x.shape[: dim % x.dim()], *at.shape, *x.shape[dim % x.dim() + 1 :]))}", needs_values=True))
+        fixes += kit.change("index", "{}.flatten()", "all of them in one row", needs_values=True)
+        return Finding(cause, fixes)
     low, high = extremes(at)
     if high is not None and x.dim() and (high >= x.shape[dim % x.dim()] or low < 0):
         d = dim % x.dim()
@@ -673,6 +695,13 @@ def assignment(call: Call, scene: Scene) -> Finding | None:
                 fixes.append(kit.code(f"{place} = {text}", why))
         except RuntimeError:
             continue
+    differ = [d for d in range(part.dim()) if part.dim() == value.dim() and part.shape[d] != value.shape[d]]
+    if len(differ) == 1 and value.shape[differ[0]] > part.shape[differ[0]] > 0:
+        d = differ[0]
+        cut = ", ".join([":"] * d + [f":{part.shape[d]}"])
+        if part.shape[d] == x.shape[d]:
+            cause += f" {kit.name('input')} has only {x.shape[d]} places in dimension {d}: make it larger, or cut what is written."
+        fixes.append(kit.code(f"{place} = {names}[{cut}]", f"the first {part.shape[d]} of {value.shape[d]}"))
     return Finding(cause, fixes)
 
 
@@ -771,6 +800,20 @@ def one_hot(call: Call, scene: Scene) -> Finding | None:
 def padding(call: Call, scene: Scene) -> Finding | None:
     """reflect and replicate pad the last dimensions; reflect by less than their size."""
     x, pads = call.tensor("input"), call.args.get("pad", getattr(call.layer, "padding", None))
+    if x is not None and isinstance(pads, tuple | list) and call.layer is None:
+        kit, found = Kit(call, scene), None
+        given = tuple(pads)
+        if len(given) % 2:
+            found = f"pad takes two numbers for each dimension, the last dimension first, but {given} holds {len(given)}."
+            fixes = [
+                *kit.change("pad", repr((*given, 0)), f"{given[-1]} in front in dimension {x.dim() - 1 - len(given) // 2}, and nothing behind"),
+                *kit.change("pad", repr(given[:-1]), "without the last number"),
+            ]
+        elif len(given) > 2 * x.dim():
+            found = f"pad takes at most two numbers for each of the {x.dim()} dimensions of {kit.name('input')} {shape_text(x)}, but {given} holds {len(given)}."
+            fixes = list(kit.change("pad", repr(given[: 2 * x.dim()]), "the first of them: the last dimension comes first"))
+        if found is not None:
+            return Finding(found, fixes)
     if x is None or not isinstance(pads, tuple | list) or not re.search("[Pp]adding|dim", scene.text):
         return None
     kit = Kit(call, scene)
@@ -819,7 +862,7 @@ def load_state(call: Call, scene: Scene) -> Finding | None:
             + (f", and {len(other) - 1} more differ" if len(other) > 1 else "")
             + ": the model was built with other sizes."
         )
-        return Finding(cause)
+        return Finding(cause, list(_reloaded(call, scene, given, other)))
     if missing and strange and all(n.split(".", 1)[-1] in own for n in strange):
         prefix = strange[0].split(".", 1)[0]
         cause = f"The names in the file begin with {prefix!r}, those of the model do not: it was saved from a model that holds this one (DataParallel, a head)."
@@ -832,6 +875,40 @@ def load_state(call: Call, scene: Scene) -> Finding | None:
         ]
         return Finding(f"The names in the file and in the model differ: {'; '.join(parts)}.")
     return None
+
+
+def _reloaded(call: Call, scene: Scene, given: dict, other: list[str]) -> Iterator[Candidate]:
+    """The layers as the file has them; or the file without what does not fit."""
+    import ast
+
+    from course_lib.shapes.operations import join_path
+    from course_lib.shapes.rules.finding import construct
+
+    node = scene.site_frame.node
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+        return
+    model, state = ast.unparse(node.func.value), ast.unparse(node.args[0])
+    lines = []
+    for path in dict.fromkeys(name.rpartition(".")[0] for name in other):
+        layer = call.args["model"].get_submodule(path)
+        shape = given.get(f"{path}.weight")
+        if isinstance(layer, torch.nn.Linear) and shape is not None:
+            changes = {"out_features": shape[0], "in_features": shape[1]}
+        elif isinstance(layer, torch.nn.Embedding) and shape is not None:
+            changes = {"num_embeddings": shape[0], "embedding_dim": shape[1]}
+        else:
+            lines = []
+            break
+        lines.append(f"{join_path(model, path, call.args['model']) if path else model} = {construct(scene, layer, **changes)}")
+    if 0 < len(lines) <= 3:
+        yield Candidate("\n".join(lines), "as large as in the file: right if the file's model is the one that is meant", checked=True)
+    if len(other) <= 4 and "strict" not in scene.site_frame.text():
+        left = ", ".join(map(repr, other))
+        yield Candidate(
+            f"{model}.load_state_dict({{name: value for name, value in {state}.items() if name not in ({left},)}}, strict=False)",
+            "everything that fits; these keep the weights that the model began with, and must be trained",
+            checked=True,
+        )
 
 
 RULES = {

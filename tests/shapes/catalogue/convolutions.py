@@ -168,7 +168,7 @@ class channels_last:
         return nn.Conv2d(5, 7, 3)(torch.randn(3, 17, 19, 5).permute(0, 3, 1, 2))
 
 
-@bug("conv2d", None, "conv(image)", [(7, 17, 19)], "1 input channels", "conv(image.unsqueeze(1))")
+@bug("conv2d", None, "conv(image)", [(7, 17, 19)], "1 input channel,", "conv(image.unsqueeze(1))")
 class grey_images_without_a_channel:
     """MNIST without its channel: the batch is read as channels."""
 
@@ -221,7 +221,7 @@ class text_into_conv1d:
     None,
     "F.conv1d(features, weight)",
     [(3, 13)],
-    "1 input channels",
+    "1 input channel,",
     "F.conv1d(features.unsqueeze(1), weight)",
 )
 class a_row_of_features_into_conv1d:
