@@ -424,14 +424,19 @@ def _edge_points(a: Box, b: Box) -> tuple[tuple[float, float], tuple[float, floa
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns; the last value of a cell shows it."""
+    """Rows and columns; the last value of a cell shows it. Numbers stand right, words left."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    right: Sequence[int] = ()  # columns that stand right with their header, such as numbers written as words
 
     def _repr_html_(self) -> str:
         def cells(tag: str, values: Sequence[Any]) -> str:
-            return "".join(f'<{tag} style="text-align:{_side(v)}">{html.escape(_written(v))}</{tag}>' for v in values)
+            sides = ["right" if place in self.right else _side(value) for place, value in enumerate(values)]
+            return "".join(
+                f'<{tag} style="text-align:{side}">{html.escape(_written(value))}</{tag}>'
+                for side, value in zip(sides, values, strict=True)
+            )
 
         body = "".join(f"<tr>{cells('td', row)}</tr>" for row in self.rows)
         return f"<table><thead><tr>{cells('th', self.header)}</tr></thead><tbody>{body}</tbody></table>"
@@ -439,7 +444,13 @@ class Table:
     def __repr__(self) -> str:
         grid = [[_written(v) for v in row] for row in (self.header, *self.rows)]
         widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-        return "\n".join("  ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)).rstrip() for row in grid)
+        return "\n".join(
+            "  ".join(
+                v.rjust(w) if place in self.right else v.ljust(w)
+                for place, (v, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in grid
+        )
 
 
 def _written(value: Any) -> str:
