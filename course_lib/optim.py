@@ -55,9 +55,10 @@ def parameter_groups(
     """Parameters in groups for an optimizer, by what they are and not by what they are called.
 
     Decay is for matrices: the weights of linear layers and convolutions, and embeddings, which BERT's own optimizer
-    decays too. Not for biases and the parameters of normalisation layers. They are few, they do not multiply inputs
-    with one another, and decay pulls a scale that works at 1 towards 0. A norm written by hand is recognised by
-    structure: its parameters are vectors. Whether it matters for a result is measured in `benchmarks/decay.py`.
+    decays too. Not for biases and the parameters of normalisation layers: they are few, and decay pulls a scale towards
+    0, where a norm lets nothing through, instead of limiting what a matrix can learn by heart. A norm written by hand is
+    recognised by structure: its parameters are vectors. Whether any of this matters for a result is measured in
+    `benchmarks/decay.py`.
 
     With `layer_decay`, lower layers learn more slowly, each by that factor: the rate is
     learning_rate * layer_decay ** (L + 1 - depth). This is the "discriminative fine-tuning" of ULMFiT (Howard and Ruder
@@ -106,9 +107,8 @@ def decays(owner: nn.Module, parameter: Tensor) -> bool:
     layer's parameter of any shape: LayerNorm over (T, H) has a scale of that shape. A linear layer to one number, with
     its weight (1, H), is a matrix. So is a table of biases, one row for each of several parts.
     """
-    if isinstance(owner, NORMALISATIONS) or parameter.dim() < 2:
-        return False
-    return parameter.dim() == 2 or sum(size > 1 for size in parameter.shape) > 1
+    matrix = parameter.dim() == 2 or sum(size > 1 for size in parameter.shape) > 1
+    return matrix and not isinstance(owner, NORMALISATIONS)
 
 
 def groups_by_name(
@@ -175,8 +175,8 @@ class Stack:
 def find_stack(model: nn.Module) -> Stack:
     """The ModuleList or Sequential whose parts are all of one class and hold the most numbers together.
 
-    Not the longest: beside two layers of BERT, three small convolutions are a list too. A list inside a layer of another
-    list (attention heads kept one by one) does not count, nor does a list of embeddings. A layer that is used again
+    Not the longest: beside two layers of BERT, three small convolutions are a list too, and attention heads kept one by
+    one are a list inside a layer. A list of embeddings does not count. A layer that is used again
     and again, as in ALBERT, is a stack of one. An encoder-decoder has two stacks, and this is one of them.
 
     Raises:
@@ -186,8 +186,7 @@ def find_stack(model: nn.Module) -> Stack:
     for name, module in model.named_modules():
         layers = tuple(module.children()) if isinstance(module, (nn.ModuleList, nn.Sequential)) else ()
         alike = len({type(layer) for layer in layers}) == 1 and not isinstance(layers[0], nn.Embedding)
-        inner = any(name.startswith(f"{outer.name}." if outer.name else "") for outer in found)
-        if alike and not inner and all(any(True for _ in layer.parameters()) for layer in layers):
+        if alike and all(any(True for _ in layer.parameters()) for layer in layers):
             found.append(Stack(name, layers))
     if not found:
         raise ValueError(
@@ -258,10 +257,14 @@ def freeze(model: nn.Module, keep: str = "head", layers: int = 0) -> Frozen:
     statistics move whether or not its parameters learn, call `frozen_to_eval` after `model.train()`.
 
     Raises:
-        ValueError: another word, more layers than there are, no stack of layers, or nothing after it to keep.
+        ValueError: another word, more layers than there are or layers beside "all", no stack of layers, or nothing after it to keep.
     """
     if keep not in ("head", "all"):
         raise ValueError(f'keep is {keep!r}; "head" and "all" are known, and layers=n keeps the last n layers beside.')
+    if keep == "all" and layers:
+        raise ValueError(
+            f'keep is "all" and layers is {layers!r}; everything learns with the one, so leave out the other.'
+        )
     if keep == "head":
         depths, last = _depths(model)
         if isinstance(layers, bool) or not isinstance(layers, int) or not 0 <= layers < last:

@@ -286,7 +286,7 @@ def test_a_shared_layer_is_a_stack_of_one() -> None:
 
 
 def test_a_model_without_a_stack_says_so_only_where_depth_matters() -> None:
-    model = nn.Sequential(nn.Linear(3, 5), nn.LayerNorm(5))
+    model = nn.Sequential(nn.Linear(3, 5), nn.ModuleList(nn.Dropout() for _ in range(3)))
     assert len(parameter_groups(model)) == 2
     for ask in (lambda: parameter_groups(model, layer_decay=0.9), lambda: freeze(model)):
         with pytest.raises(ValueError, match="Sequential has no ModuleList or Sequential of layers of one class"):
@@ -337,6 +337,7 @@ def test_a_decoder_tied_to_the_frozen_word_table_stays_frozen() -> None:
     ("options", "said"),
     [
         ({"keep": "heads"}, "keep is 'heads'"),
+        ({"keep": "all", "layers": 2}, 'keep is "all" and layers is 2'),
         ({"layers": L + 1}, f"layers is {L + 1}; this model has {L}"),
         ({"layers": -1}, "layers is -1"),
         ({"layers": True}, "layers is True"),
