@@ -11,13 +11,14 @@ place where the text does stand is taken and counted; a model would else learn t
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from course_lib.datasets.examples import Answer, Question
-from course_lib.datasets.files import Complaint, Source, read_text, short
+from course_lib.datasets.files import Complaint, Source, numbered_lines, read_text, short
 from course_lib.datasets.records import cell, text_cell
 from course_lib.errors import DataError
 
@@ -26,10 +27,6 @@ FIELDS = ("id", "question", "context", "answers")
 
 def is_squad(path: Path) -> bool:
     """Whether a JSON file is of SQuAD's form, to judge by its beginning: data, paragraphs."""
-    import itertools
-
-    from course_lib.datasets.files import numbered_lines
-
     start = ""
     for _, line in itertools.islice(numbered_lines(path, "JSON"), 200):
         start += line[:2000]

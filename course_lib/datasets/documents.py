@@ -16,6 +16,7 @@ from typing import Any
 from course_lib.datasets.examples import Document
 from course_lib.datasets.files import Complaint, Source, numbered_lines, short
 from course_lib.datasets.records import cell
+from course_lib.datasets.tags import ends_with_tag
 
 _TITLE = re.compile(r" = [^=].*[^=] = ?")
 _BOOK_START = re.compile(r"\*\*\* ?START OF TH(IS|E) PROJECT GUTENBERG")
@@ -85,3 +86,15 @@ def parse_document(item: Any, names: tuple[str, ...] = ("sentences", "text")) ->
     if not sentences:
         raise Complaint(f"has no sentence in its {name}; at least one is expected")
     return Document(tuple(sentences))
+
+
+def is_plain(document: Document) -> bool:
+    """Whether a document can stand in a text file, one sentence a line, and be read as it is."""
+    return all(
+        sentence == sentence.strip()
+        and sentence
+        and not re.search("[\t\n\ufeff]", sentence)
+        and not _BOOK_START.match(sentence)
+        and not ends_with_tag(sentence)
+        for sentence in document.sentences
+    )

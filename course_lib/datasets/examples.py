@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from course_lib.errors import DataError
+
 SPLITS = ("train", "dev", "test")
 TASKS = ("classification", "multi-label", "regression", "tags", "answers", "choices", "documents")
 
@@ -121,6 +123,20 @@ class Dataset:
     def splits(self) -> dict[str, Examples]:
         """The parts by name: train, dev, test."""
         return {name: getattr(self, name) for name in SPLITS}
+
+    def require(self, name: str, purpose: str) -> Examples:
+        """Return a part that is needed for something.
+
+        Raises:
+            DataError: the part is empty; the sentence says what it was needed for.
+        """
+        part = self.splits[name]
+        if next(iter(part), None) is None:
+            raise DataError(
+                f"The data set '{self.folder}' has no {name} part, which {purpose} needs; put a file called {name} beside "
+                "the others, or give one file, which is split."
+            )
+        return part
 
     def replace(self, **changes: Any) -> Dataset:
         """Return a copy with other values in some fields."""

@@ -336,7 +336,9 @@ def parse_row(
         Complaint: a text or the label is missing or wrong.
     """
     text = text_cell(record, fields["text"])
-    pair = text_cell(record, fields["pair"], "second text") if "pair" in fields else None
+    pair = None
+    if "pair" in fields and cell(record, fields["pair"]) is not None:  # null in JSON: this one has no second text
+        pair = text_cell(record, fields["pair"], "second text")
     labels = written_labels(record, fields, many, task)
     if task == "multi-label":
         return Example(text, tuple(sorted({_number(label, numbers, text) for label in labels})), pair)

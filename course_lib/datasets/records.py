@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_lib.datasets.files import Complaint, Source, numbered_lines, raise_complaints, short, suffix
+from course_lib.datasets.files import Complaint, Source, numbered_lines, raise_complaints, read_text, short, suffix
 from course_lib.errors import DataError
 
 Columns = Mapping[str, "str | int | list[str]"]  # our name -> the file's name or place
@@ -59,8 +59,7 @@ def read_table(path: Path, columns: Columns | None = None) -> Table:
     """
     if suffix(path) in _TABLES:
         return _delimited(path, columns or {})
-    text = suffix(path)
-    if text not in (".jsonl", ".json"):
+    if suffix(path) not in (".jsonl", ".json"):
         raise DataError(f"'{path}' has an ending that no reader knows; .txt, .tsv, .csv, .jsonl or .json is expected.")
     source = _json_source(path)
     first = next(iter(source.items()))[1]
@@ -219,8 +218,6 @@ def _json_object(line: str) -> dict[str, Any] | Complaint:
 
 def _json_value(path: Path) -> Any:
     """Return the JSON value that a file is, or None if it is one object a line."""
-    from course_lib.datasets.files import read_text
-
     text = read_text(path, "JSON")
     try:
         return json.loads(text)

@@ -13,6 +13,8 @@ schemes, and all become IOB2 (Sang and Veenstra, "Representing Text Chunks", EAC
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -86,6 +88,7 @@ class TagCounts:
         return "IOB1" if self.inside_first and not self.begin_elsewhere else "IOB2"
 
 
+@functools.lru_cache(maxsize=1024)  # a file has few tags and asks for each of them again and again
 def _split(tag: str) -> tuple[str, str] | None:
     match = _ENTITY.fullmatch(tag)
     return (match[1], match[2]) if match else None
@@ -201,10 +204,11 @@ def _kind(line: str) -> str:
         return "empty line"
     if bare.startswith("-DOCSTART-"):
         return "-DOCSTART- line"
-    return "comment line" if bare.startswith("# ") and not _ends_with_tag(bare) else ""
+    return "comment line" if bare.startswith("# ") and not ends_with_tag(bare) else ""
 
 
-def _ends_with_tag(line: str) -> bool:
+def ends_with_tag(line: str) -> bool:
+    """Whether the last column of a line is O or the tag of an entity."""
     last = re.split("[ \t]+", line)[-1]
     return last == "O" or _split(last) is not None
 
@@ -246,11 +250,9 @@ def _word_and_tag(number: int, line: str) -> tuple[str, str]:
 
 def looks_tagged(path: Path, lines: int = 200) -> bool:
     """Whether the first lines of a text file end in tags of entities, so that it is no running text."""
-    import itertools
-
     seen = [line.strip(" \t") for _, line in itertools.islice(numbered_lines(path), lines)]
     seen = [line for line in seen if line and not line.startswith(("-DOCSTART-", "# "))]
-    return bool(seen) and all(len(re.split("[ \t]+", line)) >= 2 and _ends_with_tag(line) for line in seen)
+    return bool(seen) and all(len(re.split("[ \t]+", line)) >= 2 and ends_with_tag(line) for line in seen)
 
 
 def survey(source: Source, parse: Callable[[Any], tuple[tuple[str, ...], tuple[str, ...]]]) -> TagCounts:
