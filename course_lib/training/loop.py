@@ -33,7 +33,7 @@ from course_lib.training.interrupts import Interrupts
 from course_lib.training.losses import Batch, ModelLoss
 from course_lib.training.recipe import Recipe
 from course_lib.training.seeds import random_state, set_random_state
-from course_lib.training.sharing import Share, sum_over_processes
+from course_lib.training.sharing import Share, accelerator, sum_over_processes
 from course_lib.training.watching import ProgressBar, Watcher
 
 
@@ -106,11 +106,9 @@ class _Run:
         score: Callable[[Evaluation], Mapping[str, float]],
         watchers: Sequence[Watcher],
     ) -> None:
-        from accelerate import Accelerator
-
         self.plain, self.train, self.dev, self.recipe = model, train, dev, recipe
         self.output, self.loss, self.keep, self.score = output, loss, keep, score
-        self.accelerator = Accelerator(device_placement=False)  # one process leaves the model where it is
+        self.accelerator = accelerator()
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes)
         self.watchers = watchers if self.accelerator.is_main_process else []
         if self.share.processes > 1:

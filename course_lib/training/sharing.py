@@ -6,12 +6,17 @@ items the gradients too, are those of one process. What the processes say to eac
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from course_lib.training.losses import Batch
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,15 @@ def _interleave(parts: tuple[Tensor, ...]) -> Tensor:
 
 
 alone = Share()
+
+
+def accelerator() -> Accelerator:
+    """What connects the processes of this run; for a single one it leaves everything where it is."""
+    from accelerate import Accelerator
+
+    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    # Without a graphics card accelerate must be told that the processors are meant, or each process trains for itself.
+    return Accelerator(device_placement=False, cpu=launched and not torch.accelerator.is_available())
 
 
 def sum_over_processes(share: Share, value: float) -> float:
