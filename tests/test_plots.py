@@ -124,3 +124,10 @@ def test_a_table_shows_numbers_with_separators_and_escapes_text() -> None:
     table = plots.Table(["name", "size"], [["<a>", 1234567]])
     assert "1,234,567" in table._repr_html_() and "&lt;a&gt;" in table._repr_html_()
     assert re.split(r" {2,}|\n", repr(table)) == ["name", "size", "<a>", "1,234,567"]
+
+
+def test_a_column_of_a_table_can_stand_right() -> None:
+    table = plots.Table(["class", "F1"], [["sport", "0.5"], ["art", "-"]], right=(1,))
+    assert repr(table).splitlines() == ["class   F1", "sport  0.5", "art      -"]
+    assert '<td style="text-align:right">-</td>' in table._repr_html_()
+    assert '<th style="text-align:right">F1</th>' in table._repr_html_()
