@@ -1,0 +1,105 @@
+"""Pairs, choices, topics and stories that come with the course: counts, balance, no near-duplicates, no easy way round."""
+
+import collections
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from course_lib.notebooks import ROOT
+
+DATA = ROOT / "data"
+SPLITS = ("train", "dev", "test")
+
+
+def lines_of(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n") and "\r" not in text
+    lines = text.removesuffix("\n").split("\n")
+    assert all(line == line.strip() for line in lines), path
+    return lines
+
+
+def read_tsv(folder: str, split: str, header: str) -> list[list[str]]:
+    first, *rows = lines_of(DATA / folder / f"{split}.tsv")
+    assert first.split("\t") == header.split()
+    fields = [row.split("\t") for row in rows]
+    assert all(len(row) == 3 and all(row) for row in fields)
+    return fields
+
+
+def check_counts(folder: str, row: str, counts: list[int]) -> None:
+    """The row of the README's table that begins with this word gives the three counts and their sum."""
+    readme = (DATA / folder / "README.md").read_text(encoding="utf-8")
+    cells = re.search(rf"^\| {row} \|(.+)\|$", readme, re.MULTILINE)
+    assert cells is not None
+    assert [int(cell.replace(",", "")) for cell in cells[1].split("|")] == [*counts, sum(counts)]
+    assert "Apache-2.0" in readme and "ritten for this course with the help of AI language models" in readme
+
+
+def overlaps(texts: list[str], width: int) -> np.ndarray:
+    """Jaccard overlap of character n-grams for all pairs of texts, 0 on the diagonal (len(texts), len(texts))."""
+    plain = [re.sub(r"\W+", " " if width > 2 else "", text.lower()) for text in texts]
+    grams = [{text[i : i + width] for i in range(max(1, len(text) - width + 1))} for text in plain]
+    number = {gram: i for i, gram in enumerate(sorted(set().union(*grams)))}
+    table = np.zeros((len(texts), len(number)), dtype=np.float32)
+    for row, found in enumerate(grams):
+        table[row, [number[gram] for gram in found]] = 1
+    shared = table @ table.T
+    count = table.sum(1)
+    overlap = shared / (count[:, None] + count[None] - shared)
+    np.fill_diagonal(overlap, 0)
+    return overlap
+
+
+def check_no_near_duplicates(texts: list[str], width: int, limit: float, group: int = 1) -> None:
+    """No two texts overlap by `limit` or more, but those of one group of `group` neighbours may."""
+    overlap = overlaps(texts, width)
+    groups = np.arange(len(texts)) // group
+    overlap[groups[:, None] == groups[None]] = 0
+    first, second = np.unravel_index(overlap.argmax(), overlap.shape)
+    assert overlap.max() < limit, (texts[first], texts[second])
+
+
+def words_shared(a: str, b: str) -> float:
+    first, second = (set(re.findall(r"[a-z0-9']+", text.lower())) for text in (a, b))
+    return len(first & second) / len(first | second)
+
+
+# ---------------------------------------------------------------------------------------------------- pairs_en
+
+
+@pytest.fixture(scope="module")
+def pairs_en() -> dict[str, list[tuple[str, str, float]]]:
+    header = "sentence1 sentence2 score"
+    return {s: [(a, b, float(score)) for a, b, score in read_tsv("pairs_en", s, header)] for s in SPLITS}
+
+
+def test_english_pairs_are_spread_evenly_over_the_scores(pairs_en: dict) -> None:
+    check_counts("pairs_en", "pairs", [len(pairs_en[split]) for split in SPLITS])
+    steps = [step / 2 for step in range(11)]
+    for split in SPLITS:
+        counts = collections.Counter(score for _, _, score in pairs_en[split])
+        assert sorted(counts) == steps
+        assert all(0.07 < count / len(pairs_en[split]) < 0.14 for count in counts.values())
+
+
+def test_no_english_sentence_stands_in_two_pairs_nor_nearly_so(pairs_en: dict) -> None:
+    sentences = [text for split in SPLITS for a, b, _ in pairs_en[split] for text in (a, b)]
+    assert len(sentences) == len(set(sentences))
+    check_no_near_duplicates(sentences, width=4, limit=0.5, group=2)
+
+
+def test_english_pairs_have_traps_both_ways_in_every_split(pairs_en: dict) -> None:
+    for split in SPLITS:
+        rows = [(words_shared(a, b), score) for a, b, score in pairs_en[split]]
+        assert sum(shared >= 0.5 and score <= 2 for shared, score in rows) >= 8
+        assert sum(shared <= 0.2 and score >= 4 for shared, score in rows) >= 8
+
+
+def test_neither_shared_words_nor_length_give_the_score_away(pairs_en: dict) -> None:
+    rows = [row for split in SPLITS for row in pairs_en[split]]
+    scores = [score for _, _, score in rows]
+    assert abs(np.corrcoef([words_shared(a, b) for a, b, _ in rows], scores)[0, 1]) < 0.3
+    assert abs(np.corrcoef([len(a) + len(b) for a, b, _ in rows], scores)[0, 1]) < 0.15
