@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from course_lib.datasets import answers, choices, documents, labelled, tags
 from course_lib.datasets.examples import Examples
-from course_lib.datasets.files import Source, Stream
+from course_lib.datasets.files import Source, Stream, counted
 from course_lib.datasets.records import SCORES, Columns, Table, given_fields, named, sample
 from course_lib.errors import DataError
 
@@ -71,15 +70,17 @@ def labelled_found(
         kinds = labelled.infer_labels(written, first.source.place, task, score=score)
     numbers = {name: number for number, name in enumerate(kinds.names)}
 
+    origin = "" if names is not None or many else labelled.origin(first.source.name)
+
     def parse(part: str) -> Callable[[Any], Any]:
-        return lambda record: labelled.parse_row(record, fields[part], many, kinds.task, numbers)
+        return lambda record: labelled.parse_row(record, fields[part], many, kinds.task, numbers, origin)
 
     parts = {part: table.source.read(parse(part), streaming=streaming) for part, table in tables.items()}
-    labels = {"regression": "its labels are numbers"}.get(kinds.task, f"it has {len(kinds.names)} labels")
-    why = f"{Path(first.source.place).name} is {first.form} (read as {of_first}) and {labels}: {kinds.task}"
+    labels = {"regression": "its labels are numbers"}.get(kinds.task, f"it has {counted(len(kinds.names), 'label')}")
+    why = f"{first.source.name} is {first.form} (read as {of_first}) and {labels}: {kinds.task}"
     notes = [kinds.note] if kinds.note else []
     if of_first.unused:
-        notes.append(f"Columns of '{first.source.place}' that were not read: {', '.join(of_first.unused)}.")
+        notes.append(f"Columns of '{first.source.name}' that were not read: {', '.join(of_first.unused)}.")
     return Found(kinds.task, kinds.names, parts, why, notes)
 
 
@@ -122,11 +123,11 @@ def tags_found(
         if parser.wrong:
             more = " and so on" if parser.wrong > len(parser.named) else ""
             notes.append(
-                f"{parser.wrong:,} tags of '{source.place}' cannot stand where they stand in {schemes[part]} "
+                f"{parser.wrong:,} tags of '{source.name}' cannot stand where they stand in {schemes[part]} "
                 f"({'; '.join(parser.named)}{more}); an entity begins or ends there."
             )
     scheme = ", ".join(dict.fromkeys(schemes.values()))
-    first = Path(next(iter(sources.values())).place).name
+    first = next(iter(sources.values())).name
     kind = "tags without B- and I-" if scheme == "plain" else f"tags in {scheme}"
     converted = "" if scheme in ("IOB2", "plain") else ", converted to IOB2"
     return Found("tags", names, parts, f"{first} has words with {kind}{converted}: tags", notes)
@@ -138,8 +139,8 @@ def answers_found(sources: dict[str, Source], fields: dict[str, dict[str, str]],
     for part, source in sources.items():
         parser = answers.QuestionParser(fields[part], unique=not streaming)
         parts[part] = source.read(parser, streaming=streaming)
-        notes += parser.notes(source.place)
-    first = Path(next(iter(sources.values())).place).name
+        notes += parser.notes(source.name)
+    first = next(iter(sources.values())).name
     return Found("answers", (), parts, f"{first} has questions, contexts and answers: answers", notes)
 
 
@@ -159,7 +160,7 @@ def choices_found(sources: dict[str, Source], fields: dict[str, dict[str, str]],
     most = max(sizes)
     count = f"{most} choices" if len(sizes) == 1 else f"{min(sizes)} to {most} choices"
     labels = tuple(chr(ord("A") + i) if most <= 26 else str(i) for i in range(most))
-    first = Path(next(iter(sources.values())).place).name
+    first = next(iter(sources.values())).name
     return Found("choices", labels, parts, f"{first} has questions with {count}: choices", [])
 
 
@@ -168,7 +169,7 @@ def documents_found(
 ) -> Found:
     """Return the documents of all parts; `what` says what they were recognised by."""
     parts = {part: source.read(parsers[part], streaming=streaming) for part, source in sources.items()}
-    first = Path(next(iter(sources.values())).place).name
+    first = next(iter(sources.values())).name
     return Found("documents", (), parts, f"{first} has {what}: documents")
 
 

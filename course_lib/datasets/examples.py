@@ -145,7 +145,11 @@ class Dataset:
     def __repr__(self) -> str:
         counts = ", ".join(f"{name}: {_count(part)}" for name, part in self.splits.items())
         task = "" if self.task == "classification" else f"{self.task}, "
-        return f"Dataset({str(self.folder)!r}, {task}{len(self.labels)} labels, {counts})"
+        return f"Dataset({str(self.folder)!r}, {task}{_labels(len(self.labels))}, {counts})"
+
+
+def _labels(count: int) -> str:
+    return "1 label" if count == 1 else f"{count} labels"
 
 
 def _count(part: Iterable[Any]) -> str:

@@ -41,6 +41,11 @@ class Source:
     items: Callable[[], Iterable[tuple[int, Any]]]
     unit: str = "line"
 
+    @property
+    def name(self) -> str:
+        """The place without its folders, for sentences about what was recognised."""
+        return Path(self.place).name
+
     def read(self, parse: Callable[[Any], Any], *, streaming: bool = False) -> Examples | Stream:
         """Return `parse(item)` of every item, as a list, or as a stream after one pass that checks all and keeps none.
 
@@ -103,6 +108,11 @@ def short(text: str) -> str:
     """Return the text in quotes, at most 40 characters of it, with what cannot be seen made visible."""
     shown = text if len(text) <= 40 else text[:37] + "..."
     return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown) + "'"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 label", "2 labels"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def suffix(path: Path) -> str:

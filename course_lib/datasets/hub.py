@@ -7,10 +7,13 @@ nothing beforehand, but knows only the order of the file.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import itertools
 import re
+import socket
+import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +52,8 @@ def load_from_hub(name: str, task: str | None, *, streaming: bool, columns: Colu
 
     repository, _, configuration = name.partition(":")
     try:
-        splits = datasets.load_dataset(repository, configuration or None, streaming=streaming)
+        with _without_retries():
+            splits = datasets.load_dataset(repository, configuration or None, streaming=streaming)
     except ValueError as error:  # several configurations, none chosen: the library's message lists them
         raise DataError(f"'{name}' could not be read from the hub: {_first_line(error)}") from error
     except (OSError, RuntimeError) as error:  # ConnectionError and FileNotFoundError are OSErrors
@@ -61,6 +65,39 @@ def load_from_hub(name: str, task: str | None, *, streaming: bool, columns: Colu
             "(HF_ENDPOINT names a mirror)."
         ) from error
     return from_hub(name, splits, task, streaming=streaming, columns=columns)
+
+
+@contextlib.contextmanager
+def _without_retries() -> Iterator[None]:
+    """Where the hub cannot be reached, look at the local copies alone: the library would retry for 20 seconds."""
+    from unittest import mock
+
+    import datasets
+    import huggingface_hub
+
+    if _reachable(huggingface_hub.constants.ENDPOINT):
+        yield
+        return
+    with (
+        mock.patch.object(datasets.config, "HF_HUB_OFFLINE", True),
+        mock.patch.object(huggingface_hub.constants, "HF_HUB_OFFLINE", True),
+    ):
+        yield
+
+
+def _reachable(address: str, seconds: float = 3) -> bool:
+    """Whether a server answers, or may be reached by way of a proxy, which only the library can tell."""
+    import urllib.request
+
+    if urllib.request.getproxies():
+        return True
+    parts = urllib.parse.urlsplit(address)
+    try:
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+        socket.create_connection((parts.hostname, port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -73,7 +73,9 @@ def read_labels(path: str | Path) -> list[str]:
 # ---------------------------------------------------------------------------------------------------- headlines
 
 
-def read_headlines(path: str | Path, labels: Sequence[str], *, streaming: bool = False) -> Examples | Stream:
+def read_headlines(
+    path: str | Path, labels: Sequence[str], *, streaming: bool = False, origin: str = ""
+) -> Examples | Stream:
     """Return the examples of a file with lines `text<TAB>label`; a label is its number or one of the names `labels`.
 
     Raises:
@@ -83,7 +85,7 @@ def read_headlines(path: str | Path, labels: Sequence[str], *, streaming: bool =
     path = Path(path)
     numbers = {label: number for number, label in enumerate(labels)}
     source = Source(str(path), lambda: numbered_lines(path, _HEADLINES))
-    return source.read(lambda line: _parse_line(line, numbers), streaming=streaming)
+    return source.read(lambda line: _parse_line(line, numbers, origin), streaming=streaming)
 
 
 def headline_labels(path: Path) -> Iterator[str]:
@@ -94,7 +96,7 @@ def headline_labels(path: Path) -> Iterator[str]:
             yield label.strip()
 
 
-def _parse_line(line: str, numbers: dict[str, int]) -> Example:
+def _parse_line(line: str, numbers: dict[str, int], origin: str) -> Example:
     fields = line.split("\t")
     if len(fields) == 1:
         raise Complaint(_explain_missing_tab(line, numbers))
@@ -107,7 +109,7 @@ def _parse_line(line: str, numbers: dict[str, int]) -> Example:
         raise Complaint(f"has no text before its tab ({short(line)}); a text, a tab and a label are expected")
     if not label:
         raise Complaint(f"has no label after its tab ({short(text)}); {_expected_number(numbers)} is expected")
-    return Example(text, label_number(label, numbers, text))
+    return Example(text, label_number(label, numbers, text, origin))
 
 
 def _explain_missing_tab(line: str, numbers: dict[str, int]) -> str:
@@ -129,7 +131,12 @@ def _explain_missing_tab(line: str, numbers: dict[str, int]) -> str:
 # ---------------------------------------------------------------------------------------------------- labels
 
 
-def label_number(label: str, numbers: dict[str, int], text: str) -> int:
+def origin(name: str) -> str:
+    """Return what is added to a complaint about an unknown label where the labels are those of a file."""
+    return f" (the labels of {name}; if another is right, list all names in a {LABELS_FILE})"
+
+
+def label_number(label: str, numbers: dict[str, int], text: str, origin: str = "") -> int:
     """Return the number of a label that is written as its name or its number.
 
     Raises:
@@ -138,19 +145,24 @@ def label_number(label: str, numbers: dict[str, int], text: str) -> int:
     # Names first: a label whose name is a number need not have that number, where the numbers began at 1.
     if label in numbers:
         return numbers[label]
-    if _is_number(label) and int(label) < len(numbers) and not all(re.fullmatch("[+-]?[0-9]+", n) for n in numbers):
+    names = ", ".join(list(numbers)[:12]) + (", ..." if len(numbers) > 12 else "")
+    if all(re.fullmatch("[+-]?[0-9]+", name) for name in numbers):
+        own = list(numbers) == list(map(str, range(len(numbers))))
+        expected = f"a number from 0 to {len(numbers) - 1}" if own else f"one of {names}"
+        raise Complaint(f"has the label {short(label)} after {short(text)}; {expected}{origin} is expected")
+    if _is_number(label) and int(label) < len(numbers):
         return int(label)
     if re.fullmatch(r"[+-]?\d+([.,]\d*)?", label):
         raise Complaint(
             f"has the label number {short(label)} after {short(text)}; "
-            f"{_expected_number(numbers).replace('label number', 'number')} or a label name is expected"
+            f"a number from 0 to {len(numbers) - 1} or a label name{origin} is expected"
         )
     by_lower_case = {name.lower(): name for name in numbers}
     near = difflib.get_close_matches(label.lower(), by_lower_case, n=1, cutoff=0.6)
     hint = f" (did you mean '{by_lower_case[near[0]]}'?)" if near else ""
-    names = ", ".join(list(numbers)[:12]) + (", ..." if len(numbers) > 12 else "")
     raise Complaint(
-        f"has the unknown label {short(label)}{hint} after {short(text)}; one of {names}, or its number, is expected"
+        f"has the unknown label {short(label)}{hint} after {short(text)}; "
+        f"one of {names}, or its number{origin}, is expected"
     )
 
 
@@ -328,7 +340,12 @@ def _written(value: Any) -> str:
 
 
 def parse_row(
-    record: dict[str, Any] | Complaint, fields: Fields, many: list[str] | None, task: str, numbers: dict[str, int]
+    record: dict[str, Any] | Complaint,
+    fields: Fields,
+    many: list[str] | None,
+    task: str,
+    numbers: dict[str, int],
+    origin: str = "",
 ) -> Example:
     """Return the example of a row.
 
@@ -341,7 +358,7 @@ def parse_row(
         pair = text_cell(record, fields["pair"], "second text")
     labels = written_labels(record, fields, many, task)
     if task == "multi-label":
-        return Example(text, tuple(sorted({_number(label, numbers, text) for label in labels})), pair)
+        return Example(text, tuple(sorted({_number(label, numbers, text, origin) for label in labels})), pair)
     label = labels[0]
     if not label:
         raise Complaint(f"has no label after {short(text)}; {_expected(task, numbers)} is expected")
@@ -349,12 +366,12 @@ def parse_row(
         if not _is_score(label):
             raise Complaint(f"has the score {short(label)} after {short(text)}; a number is expected")
         return Example(text, float(label), pair)
-    return Example(text, _number(label, numbers, text), pair)
+    return Example(text, _number(label, numbers, text, origin), pair)
 
 
-def _number(label: str, numbers: dict[str, int], text: str) -> int:
+def _number(label: str, numbers: dict[str, int], text: str, origin: str) -> int:
     whole = re.fullmatch(r"([+-]?[0-9]+)\.0*", label)  # a table with gaps writes 1.0 for 1
-    return label_number(whole[1] if whole else label, numbers, text)
+    return label_number(whole[1] if whole else label, numbers, text, origin)
 
 
 def _expected(task: str, numbers: dict[str, int]) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from course_lib.datasets import answers, assembly, choices, documents, hub, labelled, tags
 from course_lib.datasets.assembly import Found
 from course_lib.datasets.examples import SPLITS, TASKS, Dataset, Examples, content
-from course_lib.datasets.files import Stream, numbered_lines, suffix
+from course_lib.datasets.files import Stream, counted, numbered_lines, suffix
 from course_lib.datasets.labelled import LABELS_FILE
 from course_lib.datasets.records import Columns, given_fields, read_table, sample
 from course_lib.datasets.splits import part_of, stable_split
@@ -204,14 +204,17 @@ def _read_headlines(files: Files, task: str | None, streaming: bool) -> Found | 
     lines = f"{files.first.name} has lines text<TAB>label"
     if files.labels is not None:
         kinds = labelled.LabelKinds("classification", tuple(labelled.read_labels(files.labels)))
-        why = f"{lines} and {LABELS_FILE} has {len(kinds.names)} names: classification"
+        origin = ""
+        why = f"{lines} and {LABELS_FILE} has {counted(len(kinds.names), 'name')}: classification"
     else:
         kinds = labelled.infer_labels(labelled.headline_labels(files.first), str(files.first), task)
         if kinds.task != "classification":
             return None
-        why = f"{lines} with {len(kinds.names)} labels: classification"
+        origin = labelled.origin(files.first.name)
+        why = f"{lines} with {counted(len(kinds.names), 'label')}: classification"
     parts = {
-        part: labelled.read_headlines(path, kinds.names, streaming=streaming) for part, path in files.parts.items()
+        part: labelled.read_headlines(path, kinds.names, streaming=streaming, origin=origin)
+        for part, path in files.parts.items()
     }
     return Found("classification", kinds.names, parts, why, [kinds.note] if kinds.note else [])
 
@@ -230,8 +233,7 @@ def _read_tags(files: Files, task: str | None, columns: Columns, streaming: bool
     found = assembly.tags_found(sources, parsers, labels, streaming)
     for part, counts in skipped.items():
         found.notes += [
-            f"{count:,} {kind}{'s' if count != 1 else ''} of '{files.parts[part]}' skipped."
-            for kind, count in counts.items()
+            f"{counted(count, kind)} of '{files.parts[part].name}' skipped." for kind, count in counts.items()
         ]
     return found
 
@@ -269,7 +271,9 @@ def _read_documents(files: Files, task: str | None, columns: Columns, streaming:
             sources[part], parsers[part] = documents.document_source(path), documents.parse_document
             form = documents.text_form(path)
             if form == "Gutenberg":
-                notes.append(f"{documents.left_out(path):,} lines of '{path}' before and after the book were left out.")
+                notes.append(
+                    f"{documents.left_out(path):,} lines of '{path.name}' before and after the book were left out."
+                )
         else:
             table = read_table(path, columns)
             sources[part] = table.source

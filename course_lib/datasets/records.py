@@ -62,8 +62,10 @@ def read_table(path: Path, columns: Columns | None = None) -> Table:
     if suffix(path) not in (".jsonl", ".json"):
         raise DataError(f"'{path}' has an ending that no reader knows; .txt, .tsv, .csv, .jsonl or .json is expected.")
     source = _json_source(path)
-    first = next(iter(source.items()))[1]
-    record = first if isinstance(first, dict) else {}
+    record = next((row for _, row in source.items() if isinstance(row, dict)), None)
+    if record is None:
+        source.read(lambda row: cell(row, "text"))  # raises: no row is well formed
+    assert record is not None
     return Table(source, tuple(record), True, f"JSON objects with {', '.join(record) or 'no fields'}")
 
 
@@ -88,6 +90,8 @@ def _delimited(path: Path, columns: Columns) -> Table:
         for number, row in itertools.islice(cells(), 1 if header else 0, None):
             yield number, _named(row, names, delimiter)
 
+    if header and next(itertools.islice(cells(), 1, None), None) is None:
+        raise DataError(f"'{path}' has a header ({', '.join(names)}) and no rows; take it out, or fill it.")
     separator = {",": "commas", "\t": "tabs", ";": "semicolons"}[delimiter]
     header_words = f"the header {', '.join(names)}" if header else f"{len(names)} columns without a header"
     return Table(Source(str(path), items), names, header, f"a table with {separator} and {header_words}")
@@ -193,10 +197,10 @@ def _json_source(path: Path) -> Source:
     whole = _json_value(path) if suffix(path) == ".json" else None
     if whole is None:
         return Source(str(path), lambda: _json_lines(path))
-    rows = whole if isinstance(whole, list) else whole.get("data")
+    rows = whole.get("data") if isinstance(whole, dict) else whole
     if not isinstance(rows, list) or not rows:
         raise DataError(f"'{path}' holds no list of objects; a list, or an object with the field data, is expected.")
-    return Source(str(path), lambda: enumerate(rows, start=1), unit="object")
+    return Source(str(path), lambda: enumerate(map(_object, rows), start=1), unit="object")
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -211,9 +215,13 @@ def _json_object(line: str) -> dict[str, Any] | Complaint:
         return Complaint(f"is not JSON ({error.msg} at column {error.colno}: {short(line)}); one object is expected")
     except RecursionError:
         return Complaint(f"is JSON nested too deeply ({short(line)}); one object is expected")
-    if not isinstance(record, dict):
-        return Complaint(f"is JSON but no object ({short(line)}); an object with named fields is expected")
-    return record
+    return _object(record)
+
+
+def _object(value: Any) -> dict[str, Any] | Complaint:
+    if isinstance(value, dict):
+        return value
+    return Complaint(f"is JSON but no object ({short(json.dumps(value))}); an object with named fields is expected")
 
 
 def _json_value(path: Path) -> Any:
