@@ -13,7 +13,6 @@ import difflib
 import itertools
 import re
 import socket
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +86,7 @@ def _without_retries() -> Iterator[None]:
 
 def _reachable(address: str, seconds: float = 3) -> bool:
     """Whether a server answers, or may be reached by way of a proxy, which only the library can tell."""
+    import urllib.parse
     import urllib.request
 
     if urllib.request.getproxies():

@@ -79,8 +79,8 @@ def _delimited(path: Path, columns: Columns) -> Table:
     def cells() -> Iterator[tuple[int, list[str]]]:
         return _quoted_rows(path, delimiter) if quoted else _plain_rows(path, delimiter)
 
-    first = next(cells())[1]
-    header = _is_header(first, columns)
+    first, *rest = (row for _, row in itertools.islice(cells(), _SAMPLE))
+    header = _is_header(first, rest, columns)
     names = tuple(name.strip() for name in first) if header else tuple(f"column {i}" for i in range(len(first)))
     if header and len(set(names)) < len(names):
         twice = next(name for name, count in collections.Counter(names).items() if count > 1)
@@ -90,7 +90,7 @@ def _delimited(path: Path, columns: Columns) -> Table:
         for number, row in itertools.islice(cells(), 1 if header else 0, None):
             yield number, _named(row, names, delimiter)
 
-    if header and next(itertools.islice(cells(), 1, None), None) is None:
+    if header and not rest:
         raise DataError(f"'{path}' has a header ({', '.join(names)}) and no rows; take it out, or fill it.")
     separator = {",": "commas", "\t": "tabs", ";": "semicolons"}[delimiter]
     header_words = f"the header {', '.join(names)}" if header else f"{len(names)} columns without a header"
@@ -181,13 +181,26 @@ def _is_quoted(path: Path, delimiter: str) -> bool:
         return False  # then the rows are looked at one by one, and each wrong one is named
 
 
-def _is_header(first: list[str], columns: Columns) -> bool:
+def _is_header(first: list[str], rest: list[list[str]], columns: Columns) -> bool:
+    """Whether the first row names the columns.
+
+    It does if it has a name from `columns`, or two usual names. A row of single words none of which comes again in its
+    column is also one, if it has a usual name or stands above a column of few values, such as labels.
+    """
     wanted = {name for value in columns.values() for name in (value if isinstance(value, list) else [value])}
     names = [name.strip() for name in first]
     if any(name in wanted for name in names):
         return True
     known = {*TEXTS, *LABELS, *itertools.chain(*PAIRS), "ending0", "context"}
-    return len(names) > 1 and sum(name.lower() in known for name in names) >= min(2, len(names))
+    usual = sum(name.lower() in known for name in names)
+    if usual >= 2:
+        return True
+    below = [[row[i] for row in rest if i < len(row)] for i in range(len(names))]
+    words = all(re.fullmatch(r"[A-Za-z_][\w.-]{0,30}", name) for name in names)
+    if len(names) < 2 or not words or any(name in column for name, column in zip(names, below, strict=True)):
+        return False
+    few = any(len(column) >= 10 and len(set(column)) <= len(column) / 2 for column in below)
+    return bool(usual) or few
 
 
 # ---------------------------------------------------------------------------------------------------- JSON

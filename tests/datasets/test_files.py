@@ -1,10 +1,13 @@
 """course_lib.datasets.files: lines of UTF-8, other encodings named, complaints collected."""
 
+import gzip
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from course_lib.datasets import read_headlines, read_labels
+from course_lib.datasets.files import Complaint, Source, numbered_lines
 from course_lib.errors import DataError
 
 LABELS = ["finance", "sports", "game"]
@@ -81,3 +84,56 @@ def test_any_bytes_are_read_or_refused_in_words(path, data):
             assert len(read()) >= 1
         except DataError as error:
             assert str(path) in str(error)
+
+
+# ------------------------------------------------------------------------------------------ sources and streams
+
+
+def test_a_packed_file_is_read_like_any_other(tmp_path):
+    path = tmp_path / "train.txt.gz"
+    path.write_bytes(gzip.compress("a\t1\n体育\t0\n".encode()))
+    assert read_headlines(path, LABELS).texts == ["a", "体育"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"no archive", lambda data: data[:12] + b"xxxx"]
+)
+def test_a_damaged_archive_is_named(tmp_path, damage):
+    path = tmp_path / "train.txt.gz"
+    path.write_bytes(damage(gzip.compress(b"a\t1\n" * 50)))
+    assert f"'{path}' is no whole gzip archive" in complaint(read_headlines, path, LABELS)
+
+
+def test_empty_lines_are_held_back_until_something_follows(path):
+    path.write_text("a\n\n\nb\n\n", encoding="utf-8")
+    assert list(numbered_lines(path)) == [(1, "a"), (2, ""), (3, ""), (4, "b")]
+
+
+def test_lines_are_read_when_they_are_asked_for(path):
+    path.write_bytes(b"a\nb\n" * 50_000 + b"\xff\n")
+    lines = numbered_lines(path)
+    assert next(lines) == (1, "a")  # the damage at the end has not been met
+    with pytest.raises(DataError, match="in line 100001"):
+        list(lines)
+
+
+def test_a_complaint_may_name_another_line_than_that_of_its_item():
+    def parse(item):
+        raise Complaint("is wrong", line=7)
+
+    with pytest.raises(DataError, match=r"^Line 7 of 'x' is wrong.$"):
+        Source("x", lambda: [(1, "a")]).read(parse)
+
+
+def test_only_complaints_are_collected_other_errors_are_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        Source("x", lambda: [(1, 0)]).read(lambda item: 1 / item)
+
+
+def test_a_stream_can_be_gone_through_again_and_filtered_and_checks_what_changed(path):
+    path.write_text("".join(f"t{i}\t{i % 3}\n" for i in range(11)), encoding="utf-8")
+    stream = read_headlines(path, LABELS, streaming=True)
+    assert [e.text for e in stream] == [e.text for e in stream] == [f"t{i}" for i in range(11)]
+    assert [e.text for e in stream.where(lambda e: e.label == 2).where(lambda e: e.text != "t5")] == ["t2", "t8"]
+    path.write_text("t\t9\n", encoding="utf-8")
+    assert "label number '9'" in complaint(list, stream)

@@ -1,12 +1,13 @@
 """course_lib.datasets.labelled: THUCNews lines; tables and JSON lines with labels of every kind."""
 
 import codecs
+import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from course_lib.datasets import Example, read_headlines, read_labels
+from course_lib.datasets import Example, load_dataset, read_headlines, read_labels
 from course_lib.errors import DataError
 
 LABELS = ["finance", "sports", "game"]
@@ -142,3 +143,257 @@ def test_wrong_label_lists_are_refused(path, content, start, part):
 def test_labels_may_be_their_own_numbers(path):
     path.write_text("0\n1\n", encoding="utf-8")
     assert read_labels(path) == ["0", "1"]
+
+
+# ------------------------------------------------------------------------------------------ tables and JSON lines
+
+
+def written(tmp_path, **files):
+    for name, text in files.items():
+        stem, _, ending = name.rpartition("_")
+        (tmp_path / f"{stem}.{ending}").write_text(text, encoding="utf-8", newline="")
+    return tmp_path
+
+
+def triples(part):
+    return [(e.text, e.label, e.pair) for e in part]
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        ("csv", "text,label\na,pos\nb,neg\n"),
+        ("csv", "label;text\npos;a\nneg;b\n"),
+        ("csv", '"a","pos"\n"b","neg"\n'),
+        ("tsv", "id\tsentence\tlabel\n1\ta\tpos\n2\tb\tneg\n"),
+        ("tsv", "pos\ta\nneg\tb\npos\tc\n"),
+        ("txt", "a\tpos\nb\tneg\n"),
+        ("jsonl", '{"text": "a", "label": "pos"}\n{"sentence": 1, "text": "b", "label": "neg"}\n'),
+        ("json", '[{"text": "a", "label": "pos"}, {"text": "b", "label": "neg"}]'),
+        ("json", '{"data": [{"text": "a", "label": "pos"}, {"text": "b", "label": "neg"}]}'),
+        ("json", '{"text": "a", "label": "pos"}\n{"text": "b", "label": "neg"}\n'),
+    ],
+)
+def test_texts_and_labels_are_found_in_every_form(tmp_path, ending, text):
+    dataset = load_dataset(written(tmp_path, **{f"train_{ending}": text}))
+    assert dataset.task == "classification"
+    assert dataset.labels == ("neg", "pos")
+    assert triples(dataset.train)[:2] == [("a", 1, None), ("b", 0, None)]
+
+
+@pytest.mark.parametrize(
+    ("header", "unused"),
+    [
+        ("sentence1,sentence2,label", ()),
+        ("premise,hypothesis,gold_label", ()),
+        ("text_a,text_b,class", ()),
+        ("question,sentence,label", ()),
+    ],
+)
+def test_pairs_are_found_by_their_usual_names(tmp_path, header, unused):
+    dataset = load_dataset(written(tmp_path, train_csv=f"{header}\na,b,x\nc,d,y\n"))
+    assert triples(dataset.train) == [("a", 0, "b"), ("c", 1, "d")]
+    assert dataset.train.pairs == ["b", "d"]
+    assert dataset.notes == unused
+
+
+def test_quotes_hold_commas_marks_and_line_ends(tmp_path):
+    dataset = load_dataset(written(tmp_path, train_csv='text,label\r\n"a, ""b""",x\r\n"two\r\nlines",y\r\nc,x\r\n'))
+    assert dataset.train.texts == ['a, "b"', "two\r\nlines", "c"]
+
+
+def test_the_line_of_a_wrong_row_is_counted_after_line_ends_within_quotes(tmp_path):
+    message = complaint(load_dataset, written(tmp_path, train_csv='text,label\n"a\nb\nc",x\nd\n'))
+    assert message.startswith(f"Line 5 of '{tmp_path / 'train.csv'}' has 1 column ('d') where the first line has 2")
+
+
+def test_a_comma_without_quotes_is_explained(tmp_path):
+    message = complaint(load_dataset, written(tmp_path, train_csv="text,label\na,b,x\nc,y\nd\n"))
+    assert "has 3 columns ('a,b,x')" in message
+    assert "a comma within a text needs quotes" in message
+    assert message.endswith("In the same file one more line is wrong: 4.")
+
+
+def test_a_quotation_mark_that_is_never_closed_is_named_by_the_line_where_it_opens(tmp_path):
+    message = complaint(load_dataset, written(tmp_path, train_csv='text,label\na,x\n"b,y\nc,x\n'))
+    assert message.startswith("Line 3 of")
+    assert "quotation mark" in message
+
+
+@pytest.mark.parametrize(
+    ("rows", "texts"),
+    [
+        (['"a\tx', 'b"\ty'], ['"a', 'b"']),  # no quoting: a mark is the text's
+        (['"great film"\tx', "b\ty"], ['"great film"', "b"]),
+        (['"a ""q"" b"\tx', "c\ty"], ['a "q" b', "c"]),  # as a writer of quoted tables leaves it
+        (['"a\tb"\tx', "c\ty"], ["a\tb", "c"]),
+        (['"a\nb"\tx', "c\ty"], ["a\nb", "c"]),
+    ],
+)
+def test_whether_tabs_come_with_quotes_is_found_out(tmp_path, rows, texts):
+    dataset = load_dataset(written(tmp_path, train_tsv="text\tlabel\n" + "\n".join(rows) + "\n"))
+    assert dataset.train.texts == texts
+
+
+def test_a_text_longer_than_the_csv_module_likes_is_read_and_its_limit_is_as_before(tmp_path):
+    import csv
+
+    before = csv.field_size_limit()
+    dataset = load_dataset(written(tmp_path, train_csv="text,label\n" + "a" * 200_000 + ",x\nb,y\n"))
+    assert len(dataset.train[0].text) == 200_000
+    assert csv.field_size_limit() == before
+
+
+def test_other_names_are_given_and_columns_that_nothing_reads_are_said(tmp_path):
+    folder = written(tmp_path, train_csv="id,body,tone\n1,a,x\n2,b,y\n")
+    message = complaint(load_dataset, folder)
+    assert "has the columns id, body, tone, and none is known to be the label" in message
+    dataset = load_dataset(folder, columns={"text": "body", "label": "tone"})
+    assert triples(dataset.train) == [("a", 0, None), ("b", 1, None)]
+    assert dataset.notes == ("Columns of 'train.csv' that were not read: id.",)
+    assert "(read as text = body, label = tone)" in dataset.why
+    with pytest.raises(DataError, match=r"no column 'bdy' \(did you mean 'body'\?\)"):
+        load_dataset(folder, columns={"text": "bdy", "label": "tone"})
+    with pytest.raises(DataError, match="the field 'txt'; the fields of this task are text, pair, label"):
+        load_dataset(folder, columns={"txt": "body"})
+
+
+def test_columns_without_a_header_are_given_by_place(tmp_path):
+    folder = written(tmp_path, train_csv="7,x,a,q\n8,y,b,q\n")
+    assert "has 4 columns and no header" in complaint(load_dataset, folder)
+    assert triples(load_dataset(folder, columns={"text": 2, "label": 1}).train) == [("a", 0, None), ("b", 1, None)]
+
+
+def test_scores_make_a_regression(tmp_path):
+    dataset = load_dataset(written(tmp_path, train_csv="a,b,5.0\nc,d,3.75\n", dev_csv="e,f,2\n"))
+    assert (dataset.task, dataset.labels) == ("regression", ("score",))
+    assert triples(dataset.train) == [("a", 5.0, "b"), ("c", 3.75, "d")]
+    assert triples(dataset.dev) == [("e", 2.0, "f")]
+    whole = load_dataset(written(tmp_path, train_csv="text,score\na,4\nb,3\n", dev_csv="text,score\na,4\n"))
+    assert whole.task == "regression"
+
+
+@pytest.mark.parametrize("value", ["bad", "nan", "inf", "1_0", ""])
+def test_a_score_that_is_no_number_is_refused(tmp_path, value):
+    rows = "".join(f"t{i},{i / 2}\n" for i in range(30))
+    message = complaint(load_dataset, written(tmp_path, train_csv=f"text,score\n{rows}x,{value}\n"))
+    assert message.startswith("Line 32 of")
+    assert "a number is expected" in message
+
+
+def test_several_labels_come_as_lists_or_parted_by_bars_or_as_columns(tmp_path):
+    lists = '{"text": "a", "labels": ["y", "x"]}\n{"text": "b", "labels": []}\n{"text": "c", "labels": ["y"]}\n'
+    expected = [("a", (0, 1), None), ("b", (), None), ("c", (1,), None)]
+    for name, text, columns in [
+        ("jsonl", lists, None),
+        ("csv", "text,labels\na,y|x\nb,\nc,y\n", None),
+        ("csv", "text,x,y\na,1,1\nb,0,0\nc,0,1\n", {"label": ["x", "y"]}),
+    ]:
+        folder = tmp_path / f"{name}{columns is None}"
+        folder.mkdir()
+        dataset = load_dataset(written(folder, **{f"train_{name}": text}), columns=columns)
+        assert (dataset.task, dataset.labels) == ("multi-label", ("x", "y"))
+        assert triples(dataset.train) == expected
+    (folder / "train.csv").write_text("text,x,y\na,1,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has '2' in the column 'y'; 0 or 1"):
+        load_dataset(folder, columns={"label": ["x", "y"]})
+
+
+def test_label_numbers_that_do_not_begin_at_0_are_moved_and_it_is_said(tmp_path):
+    dataset = load_dataset(written(tmp_path, train_csv="a,1\nb,2\nc,5\n"))
+    assert dataset.labels == ("1", "2", "5")
+    assert dataset.train.label_ids == [0, 1, 2]
+    assert dataset.notes == (f"The labels 1, 2, 5 of '{tmp_path / 'train.csv'}' became 0 to 2.",)
+
+
+def test_numbers_with_a_point_as_tables_with_gaps_write_them_are_labels(tmp_path):
+    dataset = load_dataset(written(tmp_path, train_csv="text,label\na,1.0\nb,0.0\n"))
+    assert (dataset.task, dataset.train.label_ids) == ("classification", [1, 0])
+
+
+def test_a_label_that_the_training_part_lacks_is_refused_with_the_nearest(tmp_path):
+    message = complaint(load_dataset, written(tmp_path, train_csv="a,pos\nb,neg\n", dev_csv="c,ps\n"))
+    assert "unknown label 'ps' (did you mean 'pos'?) after 'c'" in message
+    assert "the labels of train.csv; if another is right, list all names in a class.txt" in message
+    (tmp_path / "class.txt").write_text("pos\nneg\nps\n", encoding="utf-8")
+    assert load_dataset(tmp_path).dev.label_ids == [2]
+
+
+def test_a_column_of_texts_is_not_taken_for_labels(tmp_path):
+    rows = "".join(f"{i},text number {i}\n" for i in range(80))
+    assert "80 different ones in 80 examples" in complaint(load_dataset, written(tmp_path, train_csv=rows))
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ('{"text": "a"', "is not JSON (Expecting ',' delimiter"),
+        ("[1]", "is JSON but no object ('[1]')"),
+        ('{"text": 3, "label": "x"}', "has '3' as its text, a int"),
+        ('{"text": " ", "label": "x"}', "has an empty text"),
+        ('{"text": "a"}', "has no field 'label' (only text)"),
+        ('{"text": "a", "label": null}', "has no label after 'a'"),
+        ('{"text": "a", "label": {"b": 1}}', "a dict; a name or a number is expected"),
+        ('{"text": "a", "label": ["x"]}', "has several labels"),
+        ("", "is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_wrong_line_of_json_is_named(tmp_path, line, part):
+    good = '{"text": "a", "label": "x"}\n'
+    folder = written(tmp_path, train_jsonl=good + json.dumps({"text": "b", "label": "y"}) + f"\n{line}\n{good}")
+    with pytest.raises(DataError) as caught:
+        load_dataset(folder, task="classification")
+    assert str(caught.value).startswith(f"Line 3 of '{tmp_path / 'train.jsonl'}' ")
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("3", "holds no list of objects"),
+        ("[]", "holds no list of objects"),
+        ("[1]", "Object 1 of"),
+        ('{"a": [', "is not JSON: Expecting value in line 1"),
+    ],
+)
+def test_a_wrong_json_file_is_named(tmp_path, text, part):
+    assert part in complaint(load_dataset, written(tmp_path, train_json=text))
+
+
+def test_a_header_alone_and_a_name_twice_are_refused(tmp_path):
+    assert "has a header (text, label) and no rows" in complaint(
+        load_dataset, written(tmp_path, train_csv="text,label\n")
+    )
+    assert "has the column 'text' twice" in complaint(load_dataset, written(tmp_path, train_csv="text,text\na,b\n"))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=80), st.sampled_from(["csv", "tsv", "jsonl", "json", "txt", "conll"]), st.booleans())
+def test_any_bytes_in_any_form_are_read_or_refused_in_words(tmp_path, data, ending, header):
+    path = tmp_path / f"data.{ending}"
+    path.write_bytes((b"text,label\n" if header else b"") + data)
+    try:
+        dataset = load_dataset(path)
+        assert sum(map(len, dataset.splits.values())) >= 1
+    except DataError as error:
+        assert str(path) in str(error)
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("first", "header"),
+    [
+        ("text,label", True),
+        ("body,tone", True),  # one usual name
+        ("remark,polarity", True),  # words that never come again, above a column of labels
+        ("remark,pos", False),  # the first example
+        ("a remark,polarity", False),  # no name has a space, and a label may be rare
+        ("title,pos", False),
+    ],
+)
+def test_a_header_is_told_from_a_first_example(tmp_path, first, header):
+    rows = "".join(f"text {i},{'pos' if i % 2 else 'neg'}\n" for i in range(12))
+    columns = {"text": 0, "label": 1}
+    dataset = load_dataset(written(tmp_path, train_csv=f"{first}\n{rows}"), columns=columns)
+    assert len(dataset.train) == (12 if header else 13)
