@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmarks.record import RESULTS
 
 NAMES = (
-    "startup", "pooling", "poolings", "headlines", "bert", "lengths", "memory", "encode", "shapes", "preflight"
+    "startup", "pooling", "poolings", "headlines", "bert", "lengths", "memory", "encode", "shapes", "preflight",
+    "shape_tools",
 )  # fmt: skip
 
 
