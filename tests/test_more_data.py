@@ -1,6 +1,7 @@
 """Pairs, choices, topics and stories that come with the course: counts, balance, no near-duplicates, no easy way round."""
 
 import collections
+import json
 import re
 from pathlib import Path
 
@@ -103,3 +104,55 @@ def test_neither_shared_words_nor_length_give_the_score_away(pairs_en: dict) -> 
     scores = [score for _, _, score in rows]
     assert abs(np.corrcoef([words_shared(a, b) for a, b, _ in rows], scores)[0, 1]) < 0.3
     assert abs(np.corrcoef([len(a) + len(b) for a, b, _ in rows], scores)[0, 1]) < 0.15
+
+
+# ---------------------------------------------------------------------------------------------------- choices_en
+
+
+@pytest.fixture(scope="module")
+def choices_en() -> dict[str, list[dict]]:
+    return {split: [json.loads(line) for line in lines_of(DATA / f"choices_en/{split}.jsonl")] for split in SPLITS}
+
+
+def test_questions_have_four_choices_and_the_right_ones_are_in_all_places_alike(choices_en: dict) -> None:
+    check_counts("choices_en", "questions", [len(choices_en[split]) for split in SPLITS])
+    for split in SPLITS:
+        for row in choices_en[split]:
+            assert list(row) == ["context", "question", "choices", "label"]
+            assert len(set(row["choices"])) == 4 and row["label"] in range(4) and row["question"].endswith("?")
+        counts = collections.Counter(row["label"] for row in choices_en[split])
+        assert set(counts.values()) == {len(choices_en[split]) // 4}
+
+
+def test_in_a_family_each_choice_is_right_once_and_no_family_is_in_two_splits(choices_en: dict) -> None:
+    families: dict[tuple, list] = collections.defaultdict(list)
+    for split in SPLITS:
+        for row in choices_en[split]:
+            right = row["choices"][row["label"]]
+            families[row["question"], *sorted(row["choices"])].append((split, right))
+    check_counts("choices_en", "families", [sum(f[0][0] == split for f in families.values()) for split in SPLITS])
+    for (_, *choices), members in families.items():
+        assert sorted(right for _, right in members) == choices
+        assert len({split for split, _ in members}) == 1
+
+
+def test_wrong_choices_are_as_long_as_right_ones(choices_en: dict) -> None:
+    for split in SPLITS:
+        for row in choices_en[split]:
+            words = [len(choice.split()) for choice in row["choices"]]
+            assert max(words) - min(words) <= 3, row["choices"]
+            assert len({choice.endswith(".") for choice in row["choices"]}) == 1
+        longest = [max(row["choices"], key=len) == row["choices"][row["label"]] for row in choices_en[split]]
+        assert 0.15 < np.mean(longest) < 0.35
+
+
+def test_the_right_choice_has_no_more_words_of_the_situation_than_the_others(choices_en: dict) -> None:
+    rows = [row for split in SPLITS for row in choices_en[split]]
+    shared = np.array([[words_shared(row["context"], choice) for choice in row["choices"]] for row in rows])
+    best = shared == shared.max(1, keepdims=True)  # ties share the point
+    points = best[np.arange(len(rows)), [row["label"] for row in rows]] / best.sum(1)
+    assert points.mean() < 0.33
+
+
+def test_no_two_situations_are_near_duplicates(choices_en: dict) -> None:
+    check_no_near_duplicates([row["context"] for split in SPLITS for row in choices_en[split]], width=4, limit=0.35)
