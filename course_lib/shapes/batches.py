@@ -66,11 +66,12 @@ class Batch:
         return [leaf for leaf in self.leaves if leaf.role == role]
 
 
-def take_apart(model: nn.Module, args: tuple, kwargs: dict, labels: Any = None) -> Batch:
+def take_apart(model: nn.Module, args: tuple, kwargs: dict, labels: Any = None, tokens: int | None = None) -> Batch:
     """Recognise what the inputs of a call are.
 
     Args:
         labels: labels that go to a loss function and not into the model.
+        tokens: T, where it is known; else the length of the first sequence is taken.
     """
     if labels is not None:
         kwargs = {**kwargs, "labels": labels}
@@ -82,7 +83,7 @@ def take_apart(model: nn.Module, args: tuple, kwargs: dict, labels: Any = None) 
     graph = any(word in leaf.name.lower() for leaf in leaves for word in _GRAPHS)
     graph = graph or any(_lists_edges(leaf.tensor, first) for leaf in leaves)
     rows = None if first is None or packed or graph or _is_unbatched(first) else int(first.shape[0])
-    tokens = _find_tokens(leaves, rows)
+    tokens = _find_tokens(leaves, rows) if tokens is None else tokens
     for leaf in leaves:
         leaf.role = _role(leaf, rows, tokens, leaves)
         shape = leaf.tensor.shape
@@ -141,6 +142,16 @@ def _find_tokens(leaves: list[Leaf], rows: int | None) -> int | None:
         if t.dim() == 3 and t.shape[0] == rows and t.is_floating_point():
             return int(t.shape[1])
     return None
+
+
+def other_lengths(batch: Batch) -> list[int]:
+    """The lengths of further sequences that come with a padding mask of their own."""
+    lengths = {
+        int(leaf.tensor.shape[-1])
+        for leaf in batch.leaves
+        if leaf.role == "mask" and leaf.batched and leaf.tensor.dim() == 2 and leaf.real is None
+    }
+    return sorted(n for n in lengths if n != batch.tokens)
 
 
 def _is_label(name: str) -> bool:
@@ -317,6 +328,18 @@ def perturb_column(batch: Batch, column: int) -> Batch:
             t[:, column] = _other_values(t[:, column], t, generator)
         tensors.append(t)
     return batch.with_tensors(tensors)
+
+
+def mixed_lengths(batch: Batch) -> list[int]:
+    """A length for each row, all different where possible, so that sorting by length moves the first and the last row.
+
+    Their sum is no multiple of B: tokens that a model has lined up are not taken for rows.
+    """
+    lengths = [min(2 + (2 * i + 3) % batch.rows, batch.tokens) for i in range(batch.rows)]
+    longest = lengths.index(max(lengths))
+    if sum(lengths) % batch.rows == 0:
+        lengths[longest] += 1 if lengths[longest] < batch.tokens else -1
+    return lengths
 
 
 def take_rows(batch: Batch, rows: list[int]) -> Batch:

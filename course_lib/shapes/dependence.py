@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.shapes.batches import Batch, perturb_column, perturb_row, take_rows
+from course_lib.shapes.batches import Batch, mixed_lengths, pad, perturb_column, perturb_row, take_rows
 from course_lib.shapes.findings import Finding
 from course_lib.shapes.recording import Op, Record, Runner
 from course_lib.shapes.structure import _SOFTMAXES, _VIEWS
@@ -83,16 +83,37 @@ def leaks(runner: Runner, batch: Batch) -> list[Finding]:
         return []
     if all(batch.rows not in t.shape and not any(s % batch.rows == 0 for s in t.shape) for _, t in shaped):
         return _no_batch(runner, batch, shaped)
-    last = batch.rows - 1
-    if batch.rows >= 5 and not _reaches_others(runner, batch, perturb_row(perturb_row(batch, 0), last), (0, last)):
+    return _leaks(runner, batch, batch, perturb_row) or _leaks_by_length(runner, batch)
+
+
+def _leaks_by_length(runner: Runner, batch: Batch) -> list[Finding]:
+    """The same with texts of many lengths: who sorts by length, and forgets to sort back, mixes up only these."""
+    if batch.told_by is None or batch.tokens is None or batch.tokens < 3:
+        return []
+    lengths = mixed_lengths(batch)
+
+    def change(padded: Batch, row: int) -> Batch:
+        return pad(perturb_row(padded, row), lengths, batch.tokens)
+
+    padded = pad(batch, lengths, batch.tokens)
+    try:
+        runner.plain(padded)
+        return _leaks(runner, batch, padded, change)
+    except Exception:  # a model that does not take these lengths
+        return []
+
+
+def _leaks(runner: Runner, whole: Batch, batch: Batch, change: Callable[[Batch, int], Batch]) -> list[Finding]:
+    base, last = runner.plain(batch), batch.rows - 1
+    if batch.rows >= 5 and not _reaches_others(runner, batch, change(change(batch, 0), last), (0, last)):
         return []
     for row in (0, last):
-        other = perturb_row(batch, row)
+        other = change(batch, row)
         after = runner.run(other)
         worst = _worst_outside(base.floats, after.floats, batch.rows, row, runner.tolerance)
         if worst is None:
             continue
-        if _is_time_first(runner, batch):
+        if _is_time_first(runner, whole):
             return []
         op, module = _first(runner, batch, other, lambda mask, row=row: within_row(mask, batch.rows, row))
         return [_leak(op, module, worst, row, batch)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
@@ -107,8 +108,12 @@ def no_gradient(runner: Runner, batch: Batch) -> list[Finding]:
     silent = {n for n in trainable if reached[n] is None}
     if silent and loss is not None and goals:  # trained by another loss than the one given
         other = _reach(_project(goals), trainable)
-        silent = {n for n in silent if other[n] is None}
-    found = _group(runner, batch, model, record, trainable, silent, outcome)
+        aside = {n for n in silent if other[n] is not None}
+        silent -= aside
+    else:
+        aside = set()
+    found = _left_out(runner, batch, model, trainable, aside, outcome)
+    found += _group(runner, batch, model, record, trainable, silent, outcome)
     flat = _flat(reached, trainable, silent, model)
     for seed in (23, 29, 31, 37):  # a gate at zero, or a unit that is off, is no mistake: other weights switch it on
         if flat:
@@ -152,6 +157,26 @@ def _cuts(record: Record) -> list[Op]:
         result = op.result
         if isinstance(result, Tensor) and not result.requires_grad and any(t.requires_grad for t in op.tensors()):
             found.append(op)
+    return found
+
+
+def _left_out(
+    runner: Runner, batch: Batch, model: nn.Module, trainable: dict, aside: set[str], outcome: Outcome
+) -> list[Finding]:
+    """Weights that the loss is made of, as its value says, but that it does not train."""
+    paths: dict[str, set[str]] = {}
+    for name in aside:
+        paths.setdefault(_topmost(model, name, trainable, aside), set()).add(name)
+    found = []
+    for path, names in sorted(paths.items()):
+        with _moved(model, names):
+            after = runner.run(batch, grad=True, model=model, with_loss=True).loss
+        if after is None or not bool(changed(outcome.loss.detach(), after.detach(), runner.tolerance).any()):
+            continue  # not part of this loss: trained by another one
+        before, now = float(outcome.loss.detach().sum()), float(after.detach().sum())
+        one = _cut_off(path, names, trainable, f"are part of the loss, which goes from {before:.5g} to {now:.5g} with them, but get no gradient from it: .item(), float(), detach or no_grad cuts their part off. Add up the losses as tensors.")  # fmt: skip
+        one.evidence |= {"before": before, "after": now}
+        found.append(one)
     return found
 
 
@@ -209,21 +234,30 @@ def _topmost(model: nn.Module, name: str, trainable: dict, silent: set[str]) -> 
 def _matters(runner: Runner, batch: Batch, model: nn.Module, names: set[str]) -> bool:
     """Whether the answer changes with these parameters."""
     before = runner.run(batch, model=model.eval())
+    with _moved(model, names):
+        after = runner.run(batch, model=model)
+    pairs = list(zip(before.floats, after.floats, strict=False))
+    if not pairs:
+        a, b = copies_of(before.value), copies_of(after.value)
+        return any(x.shape != y.shape or not torch.equal(x, y) for x, y in zip(a, b, strict=False))
+    return any(a.shape != b.shape or bool(changed(a, b, runner.tolerance).any()) for (_, a), (_, b) in pairs)
+
+
+@contextmanager
+def _moved(model: nn.Module, names: set[str]) -> Iterator[None]:
+    """Other numbers in these parameters."""
     parameters = dict(model.named_parameters())
     kept = {n: parameters[n].detach().clone() for n in names}
     generator = torch.Generator().manual_seed(17)
     with torch.no_grad():
         for n in names:
             parameters[n] += torch.randn(kept[n].shape, generator=generator).to(kept[n])
-    after = runner.run(batch, model=model)
-    with torch.no_grad():
-        for n in names:
-            parameters[n].copy_(kept[n])
-    pairs = list(zip(before.floats, after.floats, strict=False))
-    if not pairs:
-        a, b = copies_of(before.value), copies_of(after.value)
-        return any(x.shape != y.shape or not torch.equal(x, y) for x, y in zip(a, b, strict=False))
-    return any(a.shape != b.shape or bool(changed(a, b, runner.tolerance).any()) for (_, a), (_, b) in pairs)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for n in names:
+                parameters[n].copy_(kept[n])
 
 
 def copies_of(value: Any) -> list[Tensor]:

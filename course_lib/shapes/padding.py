@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from course_lib.shapes import masks
 from course_lib.shapes.batches import Batch, mask_words, masked, pad
 from course_lib.shapes.dependence import Difference, _difference, changed
 from course_lib.shapes.findings import Finding
@@ -37,8 +38,9 @@ def padding(runner: Runner, batch: Batch) -> list[Finding]:
         if worst is not None:
             op = _culprit(runner, short, noisy)
             if not _attends(op, short) and _influence(runner, batch, short) > 0:
-                return []  # a window at the edge of a text sees the first columns of padding, and that is all
-            long = noisy
+                worst = None  # a window at the edge of a text sees the first columns of padding, and that is all
+            else:
+                long = noisy
     if worst is None and by != "id":
         short, long, worst = _with_and_without(runner, batch, short, long)
     if worst is None:
@@ -231,9 +233,15 @@ def _explain(
     if op is not None:
         evidence |= {"operation": op.name, "place": op.place}
     module = op.module if op else None
+    deaf = masks.without_mask(runner, short, module) if by == "mask" and module else None
     if by == "mask" and influence == 0.0 and not _is_used(runner, batch, short.lengths):
-        return Finding("mask_ignored", module, f"The mask ({mask_words(batch)}) changes nothing, and padding is read: {seen}{where}. Pass the mask on to the layer that mixes tokens.", evidence)  # fmt: skip
+        to = f"on to {deaf}" if deaf else "on to the layer that mixes tokens"
+        module = deaf or (module and masks.users_layer(runner.model, module))
+        return Finding("mask_ignored", module, f"The mask ({mask_words(batch)}) changes nothing, and padding is read: {seen}{where}. Pass the mask {to}.", evidence)  # fmt: skip
     if by == "mask" and _attends(op, short):
+        if deaf:
+            return Finding("mask_ignored", deaf, f"The mask ({mask_words(batch)}) is used elsewhere, but {deaf} is not given it and reads the padding: {seen}{where}. Pass the mask on to {deaf} too.", evidence)  # fmt: skip
+        module = module and masks.users_layer(runner.model, module)
         return Finding("mask_kind", module, f"The mask ({mask_words(batch)}) is used, but does not hide the padding: {seen}{where}. Check what this attention takes: 1/0 or True/False, (B, T) or (B, 1, 1, T), added or chosen by, and whether True means a token or padding.", evidence)  # fmt: skip
     how = "a sequence is read backwards or to its end through the padding: pack it (pack_padded_sequence)" if op is not None and op.name in _RECURRENT else "pool over the real tokens only, or take each text's own last token"  # fmt: skip
     return Finding("padding", module, f"The answer depends on the padding: {seen}{where}. Mend: {how}.", evidence)
@@ -253,5 +261,6 @@ def not_a_number(runner: Runner, batch: Batch) -> list[Finding]:
     if hidden:
         other = batch.with_tensors([torch.full_like(leaf.tensor, leaf.padded) if leaf in hidden else leaf.tensor for leaf in batch.leaves])  # fmt: skip
         if not any(bool(t.isnan().any()) for _, t in runner.run(other).floats):
+            module = module and masks.users_layer(runner.model, module)
             return [Finding("mask_kind", module, f"With the mask ({mask_words(batch)}) at its value for tokens everywhere, {bad[0]} is NaN{where}; with the value for padding it is not: the layer takes the mask the other way round. Invert it (mask == 0).", {"output": bad[0]})]  # fmt: skip
     return [Finding("nan", module, f"{bad[0]} holds NaN although the inputs are finite{where}.", {"output": bad[0]})]

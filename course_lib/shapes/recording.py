@@ -61,7 +61,7 @@ class Op:
     @property
     def where(self) -> str:
         """ " on line 12 (x = x.view(2, 3))", or "" where the source is not to be had."""
-        return f" on line {self.place[1]} of {Path(self.place[0]).name} ({self.line})" if self.line else ""
+        return place_words(self.place)
 
     def tensors(self) -> list[Tensor]:
         """The tensors among the arguments, one level deep in lists."""
@@ -81,6 +81,8 @@ class Record:
     ops: list[Op] = field(default_factory=list)
     called: dict[str, nn.Module] = field(default_factory=dict)
     returned: dict[str, list[set[int]]] = field(default_factory=dict)  # path -> ids of the tensors of each return value
+    received: dict[str, set[int]] = field(default_factory=dict)  # path -> ids of the tensors that it was called with
+    given: list[Tensor] = field(default_factory=list)  # the model's own inputs, in the order of the batch's leaves
     unregistered: list[tuple[str, nn.Module]] = field(default_factory=list)  # (path of the caller, layer)
     alive: list[Any] = field(default_factory=list)  # keeps tensors, so that an id stays one tensor's
     complete: bool = True
@@ -164,6 +166,8 @@ class Runner:
         if model is None:
             model = self.fresh() if self.remembers else self.copy
         args, kwargs = copies.map_tensors(batch.call(), self._input)
+        if record is not None:
+            record.given = [t for _, t in copies.flat_tensors([args, kwargs])]
         labels = kwargs.pop("labels") if self.labels_to_loss else None
         with (
             copies.random_state_kept(model, args, kwargs),
@@ -239,8 +243,16 @@ def _layers_noted(model: nn.Module, record: Record | None) -> Iterator[None]:
             record.alive += tensors
             record.returned.setdefault(name, []).append({id(t) for t in tensors})
 
+    def receive(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if threading.get_ident() == thread:
+            tensors = [t for _, t in copies.flat_tensors([args, kwargs])]
+            record.alive += tensors
+            record.received.setdefault(names[id(module)], set()).update(id(t) for t in tensors)
+
     # Global hooks, because a layer that is made inside forward is in no list of the model's.
+    layers = list(model.modules()) if record is not None else []
     handles = [
+        *(layer.register_forward_pre_hook(receive, with_kwargs=True) for layer in layers),
         module_hooks.register_module_forward_pre_hook(enter),
         module_hooks.register_module_forward_hook(leave, always_call=True),
     ]
@@ -312,6 +324,27 @@ def _chosen(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 0.0
         return soft
     one = torch.zeros_like(soft).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
     return one - soft.detach() + soft
+
+
+def place_words(place: tuple[str, int] | None) -> str:
+    """ " on line 12 of model.py (x = x.view(2, 3))", or "" where the source is not to be had."""
+    line = linecache.getline(*place).strip() if place else ""
+    return f" on line {place[1]} of {Path(place[0]).name} ({line})" if place and line else ""
+
+
+def where_raised(model: nn.Module, error: BaseException) -> tuple[str | None, tuple[str, int] | None]:
+    """The innermost layer of `model` whose own code an error went through, and the line in it."""
+    names = {id(m): name for name, m in model.named_modules()}
+    module, place = None, None
+    walk = error.__traceback__
+    while walk is not None:
+        code, owner = walk.tb_frame.f_code, walk.tb_frame.f_locals.get("self")
+        if not code.co_filename.startswith((_TORCH, _HERE)):
+            place = (code.co_filename, walk.tb_lineno)
+        if isinstance(owner, nn.Module) and id(owner) in names and not code.co_filename.startswith(_TORCH):
+            module = names[id(owner)]
+        walk = walk.tb_next
+    return module, place
 
 
 def _place() -> tuple[str, int]:

@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from course_lib.shapes import copies, dependence, gradients, padding, structure
-from course_lib.shapes.batches import Batch, choose_sizes, resize, take_apart
+from course_lib.shapes.batches import Batch, choose_sizes, other_lengths, resize, take_apart
 from course_lib.shapes.findings import KINDS, Finding, Findings
-from course_lib.shapes.recording import ATTENTIONS, DROPOUTS, RANDOM, Op, Record, Runner
+from course_lib.shapes.recording import ATTENTIONS, DROPOUTS, RANDOM, Op, Record, Runner, place_words, where_raised
 
 __all__ = ["KINDS", "Finding", "Findings", "preflight"]
 
@@ -81,11 +81,11 @@ def _prime(runner: Runner, original: Batch, rows: int | None, tokens: int | None
         if r is None and rows is not None:
             if _is_unbatched(runner, original):
                 return replace(original, rows=None, tokens=None), []
-            return batch, _fixed_rows(original, rows, errors)
+            return batch, _fixed_rows(runner, original, rows, errors)
         return batch, []
     if _is_unbatched(runner, original):
         return replace(original, rows=None, tokens=None), []
-    return original, _fixed_rows(original, rows, errors) if rows is not None else []
+    return original, _fixed_rows(runner, original, rows, errors) if rows is not None else []
 
 
 def _is_unbatched(runner: Runner, original: Batch) -> bool:
@@ -101,12 +101,14 @@ def _is_unbatched(runner: Runner, original: Batch) -> bool:
     return False
 
 
-def _fixed_rows(original: Batch, rows: int, errors: list[BaseException]) -> list[Finding]:
+def _fixed_rows(runner: Runner, original: Batch, rows: int, errors: list[BaseException]) -> list[Finding]:
     sizes = {s for leaf in original.leaves for s in leaf.tensor.shape[1:]}
     equal = f" (B = {original.rows} is also the size of another dimension, which hides that one was taken for the other)" if original.rows in sizes else ""  # fmt: skip
     error = errors[-1] if errors else None
     what = f"{type(error).__name__}: {dependence._short(error)}" if error else "it fails"
-    return [Finding("equal_sizes" if equal else "batch_of_one", None, f"The model runs with a batch of {original.rows} and with no other{equal}: with {rows} it raises {what}.", {"rows": (original.rows, rows), "fixed": True})]  # fmt: skip
+    module, place = where_raised(runner.copy, error) if error else (None, None)
+    what += place_words(place) if place else ""
+    return [Finding("equal_sizes" if equal else "batch_of_one", module, f"The model runs with a batch of {original.rows} and with no other{equal}: with {rows} it raises {what}.", {"rows": (original.rows, rows), "fixed": True})]  # fmt: skip
 
 
 def _all(runner: Runner, batch: Batch, original: Batch) -> list[Finding]:
@@ -129,8 +131,24 @@ def _all(runner: Runner, batch: Batch, original: Batch) -> list[Finding]:
     found += dependence.leaks(runner, batch)
     found += dependence.batch_of_one(runner, batch)
     found += padding.padding(runner, batch)
+    for length in other_lengths(original):
+        found += padding.padding(runner, _second_sequence(runner, original, batch.rows, length))
     found += gradients.no_gradient(runner, used)
     return found
+
+
+def _second_sequence(runner: Runner, original: Batch, rows: int | None, length: int) -> Batch:
+    """The batch seen from another sequence in it: the second text of a pair, the target of a translation."""
+    other = take_apart(runner.model, original.args, original.kwargs, tokens=length)
+    _, tokens = choose_sizes(runner.model, other)
+    for size in (tokens, None):
+        batch = resize(other, rows, size)
+        try:
+            runner.plain(batch)
+            return batch
+        except Exception:  # this length does not fit the model
+            continue
+    return replace(other, told_by=None)
 
 
 def _with_loss(
@@ -160,7 +178,8 @@ def _with_loss(
 def _loss_sizes(runner: Runner, original: Batch, batch: Batch, error: BaseException) -> list[Finding]:
     if not runner.labels_to_loss and not original.of_role("label"):
         return []  # a loss that holds its own targets fits these rows alone
-    return [Finding("equal_sizes", None, f"The loss works with the sizes given and not with a batch of {batch.rows} and {batch.tokens} tokens: {type(error).__name__}: {dependence._short(error)}. Two sizes that happen to be equal hide a mistake.", {"error": str(error)})]  # fmt: skip
+    module, place = where_raised(runner.copy, error)
+    return [Finding("equal_sizes", module, f"The loss works with the sizes given and not with a batch of {batch.rows} and {batch.tokens} tokens: {type(error).__name__}: {dependence._short(error)}{place_words(place)}. Two sizes that happen to be equal hide a mistake.", {"error": str(error)})]  # fmt: skip
 
 
 # --- memory and chance --------------------------------------------------------------------------------------------------------
@@ -177,7 +196,12 @@ def _memory(runner: Runner, batch: Batch) -> list[Finding]:
     if _apart(runner, runner.run(batch), runner.run(batch)) is not None:
         return []  # not memory but chance of a kind that a seed does not hold
     runner.forget()
-    return [Finding("remembers", None, f"The same call twice gives two answers, in evaluation mode and with the same seed: {worst}. The model keeps something from call to call (self.x = ...): reset it, or return it.", {"before": worst.before, "after": worst.after})]  # fmt: skip
+    one, two, model = Record(), Record(), runner.fresh()
+    runner.run(batch, one, keep=True, model=model)
+    runner.run(batch, two, keep=True, model=model)
+    op = _first_random(one, two, runner.tolerance)
+    where = f"; the first call to differ is {op.name}{op.where}" if op else ""
+    return [Finding("remembers", op.module if op else None, f"The same call twice gives two answers, in evaluation mode and with the same seed: {worst}{where}. The model keeps something from call to call (self.x = ...): reset it, or return it.", {"before": worst.before, "after": worst.after})]  # fmt: skip
 
 
 def _chance(runner: Runner, batch: Batch, made: bool) -> list[Finding]:
@@ -195,6 +219,10 @@ def _chance(runner: Runner, batch: Batch, made: bool) -> list[Finding]:
     evidence = {"before": worst.before, "after": worst.after}
     if op is None:
         return [Finding("random_in_eval", None, f"In evaluation mode {seen}.", evidence)]
+    awake = _in_training(runner.copy, op.module)
+    if awake is not None:
+        kind = "random_in_eval" if op.name in RANDOM else "dropout_in_eval"
+        return [Finding(kind, awake, f"In evaluation mode {seen}, because {op.name}{op.where} draws new numbers: {awake or 'the model'} is in training mode again although .eval() was called. Something calls .train() in forward, or a train() of its own does not heed its mode.", evidence)]  # fmt: skip
     if op.name in DROPOUTS | ATTENTIONS | {"lstm", "gru", "rnn_tanh", "rnn_relu"} or op.name.startswith("bernoulli"):
         return [Finding("dropout_in_eval", op.module, f"In evaluation mode {seen}, because {op.name}{op.where} still drops numbers. Pass training=self.training, or use an nn.Dropout made in __init__.", evidence)]  # fmt: skip
     if _is_sampling(one, op):
@@ -203,6 +231,15 @@ def _chance(runner: Runner, batch: Batch, made: bool) -> list[Finding]:
     if isinstance(drawn, Tensor) and drawn.dim() >= 2 and not {batch.rows, batch.tokens} & set(drawn.shape):
         return [Finding("layer_in_forward", op.module, f"{op.name}{op.where} draws {tuple(drawn.shape)} numbers anew in every forward pass, so {seen}: weights made in forward never train. Make them once, in __init__.", evidence | {"place": op.place})]  # fmt: skip
     return [Finding("random_in_eval", op.module, f"In evaluation mode {seen}, because {op.name}{op.where} draws new numbers. Draw only if self.training.", evidence)]  # fmt: skip
+
+
+def _in_training(model: nn.Module, path: str) -> str | None:
+    """The topmost layer on the way to `path` that is in training mode, where the last one of them is."""
+    if not model.get_submodule(path).training:
+        return None
+    parts = path.split(".") if path else []
+    ways = ["", *(".".join(parts[:n]) for n in range(1, len(parts) + 1))]
+    return next(way for way in ways if model.get_submodule(way).training)
 
 
 def _apart(runner: Runner, a: Any, b: Any) -> dependence.Difference | None:
@@ -263,6 +300,8 @@ def _once(found: list[Finding]) -> list[Finding]:
             k.kind == finding.kind and k.module == finding.module for k in kept
         ):
             continue
+        if finding.kind == "loss_input" and any(k.kind == "softmax_dimension" for k in found):
+            continue  # log-probabilities along another dimension are what the loss complains of
         if finding.kind == "batch_of_one" and any(k.evidence.get("fixed") for k in kept):
             continue
         if finding.kind in ("mask_kind", "padding") and any(k.kind == "equal_sizes" for k in kept):

@@ -138,7 +138,7 @@ def _bert_with_mask(mended: bool) -> Call:
 
 pair("padding", "bert.encoder.layer.0.attention.self", "bert_called_without_its_mask", _bert_with_mask)
 
-pair("mask_ignored", "encoder.layers.0.self_attn", "encoder_that_never_sees_the_mask", both(
+pair("mask_ignored", "encoder", "encoder_that_never_sees_the_mask", both(
     lambda self, ids, mask: self.out(self.encoder(self.words(ids))[:, 0]),
     lambda self, ids, mask: self.out(self.encoder(self.words(ids), src_key_padding_mask=mask == 0)[:, 0]),
     padded, lambda: {"words": words(), "encoder": encoder(True), "out": nn.Linear(24, 2)},
