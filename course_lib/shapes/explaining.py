@@ -21,6 +21,7 @@ from course_lib.shapes.operations import Call, Scene, _existing, bind, operation
 from course_lib.shapes.provenance import Provenance, provenance_of
 from course_lib.shapes.rules import find
 from course_lib.shapes.rules.convolution import input_names, weight_names
+from course_lib.shapes.rules.earlier import earlier_layers, fails_later, runs_again
 from course_lib.shapes.rules.finding import Candidate, Finding
 from course_lib.shapes.standins import Raised, Unknown, quietly, tensors_in, works
 
@@ -175,6 +176,9 @@ def _explain(error: BaseException, history: History | None, given: tuple[Any, tu
     operands, origins, notes = _operands(scene, call, finding)
     notes += _unregistered(scene, call)
     fixes = _verify(scene, finding.fixes, finding.most) if finding is not None else []
+    if finding is not None and call is not None and len(fixes) < finding.most and not scene.in_library:
+        more = _verify(scene, list(earlier_layers(scene, call, finding)), finding.most - len(fixes))
+        fixes = [*(fix for fix in more if fix.verified), *fixes]
     cause = finding.cause if finding is not None else _own_words(error)
     return Diagnosis(
         error=error,
@@ -237,10 +241,11 @@ def _called_directly(error: BaseException, history: History | None, given: tuple
 def _verify(scene: Scene, candidates: list[Candidate], most: int) -> list[Fix]:
     """Each candidate is tried; one that fails is dropped, one that could not be tried comes last, and says so."""
     tried: list[Fix] = []
+    leading: list[Fix] = []  # what fails in a later line of the same function, where another repair does not
     untried: list[Fix] = []
     seen: set[str] = set()
     for candidate in candidates:
-        if candidate.code in seen or len(tried) >= most:
+        if candidate.code in seen or len(tried) >= most or len(leading) > 2 * most:
             continue
         seen.add(candidate.code)
         if candidate.trial == "!" or candidate.checked:
@@ -251,16 +256,24 @@ def _verify(scene: Scene, candidates: list[Candidate], most: int) -> list[Fix]:
             untried.append(Fix(candidate.code, candidate.why, False))
             continue
         try:
+            if candidate.replay:
+                runs_again(scene, candidate)
+                tried.append(Fix(candidate.code, candidate.why, True, candidate.earlier))
+                continue
             names = dict(scene.names)
             names.update(candidate.given if candidate.trial else {})
-            works(names, candidate.given, candidate.trial or candidate.code, candidate.needs_values)
+            value = works(names, candidate.given, candidate.trial or candidate.code, candidate.needs_values)
+            later = "" if candidate.earlier else fails_later(scene, value, candidate.code)
+            if later:
+                leading.append(Fix(candidate.code, f"{candidate.why}; {later}", True, candidate.earlier))
+                continue
         except Raised:
             continue
         except (Unknown, SyntaxError, RuntimeError, TypeError, ValueError, AttributeError, LookupError):
             untried.append(Fix(candidate.code, candidate.why, False))
         else:
             tried.append(Fix(candidate.code, candidate.why, True, candidate.earlier))
-    return [*tried, *untried][:most]
+    return [*tried, *leading, *untried][:most]
 
 
 def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple[list[Operand], list[str], list[str]]:
@@ -289,6 +302,8 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
         if isinstance(value, Tensor):
             means = finding.means.get(argument, ()) if finding is not None else ()
             operands.append(_operand(provenance, argument, name, value, read, means))
+        elif argument == "state_dict":
+            continue
         elif isinstance(value, list | tuple | dict):
             means = finding.means.get(argument, ()) if finding is not None else ()
             operands += _many(provenance, argument, name, value, means)
@@ -317,7 +332,16 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
         text = provenance.origin(argument, dim)
         if text is not None and text not in origins:
             origins.append(text)
-    return operands[:_MOST_OPERANDS], origins, notes
+    return _unlike(operands)[:_MOST_OPERANDS], origins, notes
+
+
+def _unlike(operands: list[Operand]) -> list[Operand]:
+    """Each tensor once: query, key and value are mostly one."""
+    found: list[Operand] = []
+    for one in operands:
+        if all((one.name, one.shape, one.meaning) != (other.name, other.shape, other.meaning) for other in found):
+            found.append(one)
+    return found
 
 
 def _operand(
@@ -341,9 +365,7 @@ def _operand(
     )
 
 
-def _many(
-    provenance: Provenance, argument: str, name: str, value: Any, means: tuple[str, ...] = ()
-) -> list[Operand]:
+def _many(provenance: Provenance, argument: str, name: str, value: Any, means: tuple[str, ...] = ()) -> list[Operand]:
     if isinstance(value, dict) or hasattr(value, "keys"):
         items = [(f"{name}[{key!r}]", item) for key, item in value.items()]
     else:
@@ -400,8 +422,14 @@ def _meaning(labels: tuple[str, ...], read: tuple[str, ...], tensor: Tensor) -> 
 
 
 def _filled(found: tuple[str, ...], tensor: Tensor) -> tuple[str, ...]:
+    fixed = isinstance(tensor, nn.Parameter)
     return tuple(
-        text or ("batch" if d == 0 and tensor.dim() > 1 and not any(found) else f"dimension {d}")
+        text
+        or (
+            "batch"
+            if d == 0 and tensor.dim() > 2 and tensor.shape[0] > 1 and not any(found) and not fixed
+            else f"dimension {d}"
+        )
         for d, text in enumerate(found)
     )
 

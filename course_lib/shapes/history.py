@@ -22,6 +22,8 @@ from torch.overrides import TorchFunctionMode
 from course_lib.shapes.frames import kind_of
 
 _MOST_RECORDS = 200_000
+SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 HIDDEN_STATES = r"hidden|layer|state|^hs\b"  # how people name a tuple of hidden states
 
 
@@ -38,6 +40,7 @@ class Record:
     name: str = ""  # for a tensor that was there at the start
     dtype: torch.dtype | None = None
     labels: tuple[str, ...] | None = None  # what the dimensions are called, once known
+    learned: bool = False  # a parameter or a buffer of a layer: no example, so no batch
 
 
 class History(TorchFunctionMode):
@@ -101,7 +104,7 @@ class History(TorchFunctionMode):
         kept = self.records.get(id(tensor))
         if kept is not None and kept[0]() is tensor:
             return kept[1]
-        made = Record(tuple(tensor.shape), dtype=tensor.dtype)
+        made = Record(tuple(tensor.shape), dtype=tensor.dtype, learned=isinstance(tensor, nn.Parameter))
         self.records[id(tensor)] = (weakref.ref(tensor), made)
         return made
 
@@ -228,6 +231,9 @@ def _sizes(record: Record) -> list[Size | None] | None:
         return _index(record, first)
     if op == "linear" or "conv" in op or op == "embedding":
         return _layer_sizes(record, first)
+    if op == "interpolate" or op.startswith("upsample"):
+        kept = [Size("same", ((first, d),)) for d in range(2)]
+        return [*kept, *(Size("window", ((first, d),), f"{first.shape[d]} interpolated") for d in range(2, rank))]
     if "pool" in op:
         spatial = len(shape) - (2 if len(shape) > 2 else 1)
         spatial = min(spatial, int(op.split("pool")[1][0]) if op.split("pool")[1][:1].isdigit() else spatial)
@@ -239,7 +245,7 @@ def _sizes(record: Record) -> list[Size | None] | None:
         if rank >= 2 and len(other.shape) >= 2:
             return [*same(*range(rank - 1)), Size("same", ((other, len(other.shape) - 1),))][-len(shape) :]
         return same(*range(rank - 1))
-    if op in ("lstm", "gru", "rnn_tanh", "rnn_relu") and isinstance(record.layer, nn.RNNBase):
+    if op in RECURRENT and isinstance(record.layer, nn.RNNBase):
         return _recurrent_sizes(record, first)
     if op in _REDUCING and argument(record, 1, "dim") is not None:
         dims = argument(record, 1, "dim")
@@ -444,10 +450,16 @@ def origin(record: Record, dim: int, what: Any = None) -> str | None:
         size = sizes[dim] if -len(sizes) <= dim < len(sizes) else None
         if size is None:
             return None
-        if size.kind != "same":
+        if size.kind != "same" and not (size.kind == "window" and _keeps(record, dim, size)):
             return _say(record, dim, size)
         record, dim = size.of[0]
     return None
+
+
+def _keeps(record: Record, dim: int, size: Size) -> bool:
+    """Whether a window left a size as it was: then it explains nothing."""
+    before, place = size.of[0]
+    return before.shape[place] == record.shape[dim]
 
 
 def _say(record: Record, dim: int, size: Size) -> str | None:
@@ -470,7 +482,8 @@ def _say(record: Record, dim: int, size: Size) -> str | None:
             return None
         return f"{number} = {' x '.join(parts)} after {op}"
     if size.kind == "part":
-        return f"{number} comes from the regrouping in {op}"
+        before = size.of[0][0].shape if size.of else ()
+        return f"{number} comes from {op}, which made {tuple(record.shape)} of {tuple(before)}"
     if size.kind == "count":
         return f"{number} = the number of tensors in {op}"
     if size.kind == "window":

@@ -344,7 +344,7 @@ def _layer_call(scene: Scene, made: LayerCall, node: ast.AST | None) -> Call:
         if callee is layer or on_the_spot or (isinstance(callee, types.MethodType) and callee.__self__ is layer):
             call.callee = call.layer_name = scene.site_frame.text(node.func)
             if isinstance(node.func, ast.Name):  # a loop's variable is not where the layer lives
-                call.layer_name = _reached(scene, layer) or call.layer_name
+                call.layer_name = reached(scene, layer) or call.layer_name
             call.names = _bind_texts(scene, node, list(call.args))
         else:
             call.direct = False
@@ -357,7 +357,7 @@ def _layer_call(scene: Scene, made: LayerCall, node: ast.AST | None) -> Call:
                     call.names = {next(iter(call.args)): scene.site_frame.text(node.args[0])}
                     call.direct = True
                 if isinstance(node.func, ast.Name) and scene.names.get("self") is not None:
-                    call.layer_name = _reached(scene, layer) or call.layer_name  # f in a lambda, or a loop's variable
+                    call.layer_name = reached(scene, layer) or call.layer_name  # f in a lambda, or a loop's variable
             elif within is layer:  # called through map, a partial, a lambda
                 call.layer_name = _layer_source(scene, layer) or ""
     else:
@@ -365,7 +365,7 @@ def _layer_call(scene: Scene, made: LayerCall, node: ast.AST | None) -> Call:
     if scene.in_library:
         call.layer_name = ""
     if not call.layer_name and call.path is not None:
-        call.layer_name = _reached(scene, layer)
+        call.layer_name = reached(scene, layer)
     for argument, value in call.args.items():
         if argument not in call.names and isinstance(value, Tensor):
             held = [k for k, v in scene.site_frame.locals.items() if v is value and not k.startswith(".")]
@@ -374,7 +374,7 @@ def _layer_call(scene: Scene, made: LayerCall, node: ast.AST | None) -> Call:
     return call
 
 
-def _reached(scene: Scene, layer: nn.Module) -> str:
+def reached(scene: Scene, layer: nn.Module) -> str:
     """How the user's frame can reach a layer: `self.bert.pooler`; empty where no variable leads to it."""
     held = names_in_scope(scene.frames, scene.user)
     for name in ("self", *held):
@@ -500,7 +500,10 @@ def _function_call(scene: Scene, node: ast.Call) -> Call | None:
         name = operation_name(callee) if not isinstance(callee, Unknown) else frame.text(node.func).split(".")[-1]
     call = bind(name, callee, values, keywords, texts, keyword_texts)
     call.callee = frame.text(node.func)
-    call.direct = is_torch_function(callee) or method is not None or name in SIGNATURES
+    makes_layer = (
+        isinstance(callee, type) and issubclass(callee, nn.Module) and callee.__module__.startswith("torch.nn")
+    )
+    call.direct = is_torch_function(callee) or method is not None or name in SIGNATURES or makes_layer
     return call
 
 

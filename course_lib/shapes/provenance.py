@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from math import prod
 from typing import Any
@@ -13,14 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.shapes.frames import names_in_scope
-from course_lib.shapes.history import HIDDEN_STATES, History, Record, labels_of, origin
+from course_lib.shapes.history import HIDDEN_STATES, RECURRENT, SPACE, History, Record, labels_of, origin
 from course_lib.shapes.operations import Call, Scene
-from course_lib.shapes.standins import ONCE, Raised, Stage, Unknown, _Return, is_torch_layer, quietly
+from course_lib.shapes.standins import ONCE, Raised, Returned, Stage, Unknown, is_torch_layer, quietly
 
 _TOKEN_WORDS = re.compile(r"hidden|state|^hs\b|emb|seq|tok|layer|query|key|value|src|tgt|memory|bert|encod", re.I)
 _IMAGE_WORDS = re.compile(r"image|img|pic|photo|pixel", re.I)
 _SCORE_WORDS = re.compile(r"logit|score|pred|prob", re.I)
 _TARGET_WORDS = re.compile(r"label|target|^y$|y_", re.I)
+_MASK_WORDS = re.compile(r"mask|tril|triu|causal", re.I)
+_MATRIX_WORDS = re.compile(r"weight$|matrix|table|adj|kernel|^w\d?$|^W|lookup|glove|vectors", re.I)
+_HEAD_WORDS = re.compile(r"^(q|k|v|query|key|value|queries|keys|values)$|head", re.I)
+_RECURRENT_STATE = re.compile(r"^(h|c|h0|c0|h_0|c_0|hx|hn|cn|h_n|c_n)$")
 
 
 class Provenance:
@@ -35,15 +39,18 @@ class Provenance:
         self.facts = _facts(scene)
         self.history = scene.history
         self.found: dict[str, Record] = {}
+        learned = _learned(scene)
         if self.history is not None:
             for name, tensor in _named(scene):
                 record = self.history.of(tensor)
                 record.name = record.name or name
+                record.learned |= id(tensor) in learned
             for argument, tensor in _operands(call):
                 self.found[argument] = self.history.of(tensor)
         else:
-            with suppress(Unknown, Raised, _Return, SyntaxError, RecursionError):
+            with suppress(Unknown, Raised, Returned, SyntaxError, RecursionError):
                 self._replay()
+        _as_layers_read(self.found.values())
         for record in self.found.values():
             _label_roots(record, self.facts, set())
             labels_of(record, widths=self.facts["widths"])
@@ -54,12 +61,12 @@ class Provenance:
         function = frame.function
         if not isinstance(function, ast.FunctionDef | ast.Module) or frame.kind != "user":
             return
-        start = _start(scene)
+        start = starting_names(scene)
         watched = History()
         stage = Stage(start, sketch=True, watch=watched)
         first = frame.positions[0] or frame.line
         with quietly(), torch.device("meta"), watched:
-            with suppress(_Return):
+            with suppress(Returned):
                 stage.body(function.body, first)
             for argument, tensor in _operands(call):
                 made = self._operand(stage, argument)
@@ -68,10 +75,16 @@ class Provenance:
         owners: dict[int, str] = {}
         for name, tensor in _named(scene):
             owners.setdefault(id(tensor), name)
+        for name, value in stage.names.items():
+            if isinstance(value, Tensor):
+                record = watched.of(value)
+                record.name = record.name or name
+        learned = _learned(scene)
         for original, made in stage._standins.values():
             if isinstance(original, Tensor):
                 record = watched.of(made)
                 record.name = record.name or owners.get(id(original), "")
+                record.learned |= isinstance(original, nn.Parameter) or id(original) in learned
 
     def _operand(self, stage: Stage, argument: str) -> Any:
         call = self.call
@@ -114,9 +127,17 @@ class Provenance:
         record = self.found.get(argument)
         if record is None:
             name = self.call.names.get(argument.split("[")[0], argument)
+            if isinstance(tensor, nn.Parameter):
+                return _guess_learned(tuple(tensor.shape), name)
+            if "[" in argument and tensor.dim() == 1:
+                return ("",)  # one of many: a row, not a batch
             return _guess(tuple(tensor.shape), tensor.dtype, name, self.facts)
         found = list(labels_of(record, widths=self.facts["widths"]))
         guessed = _guess(record.shape, record.dtype, self.call.names.get(argument, record.name), self.facts)
+        if record.learned:
+            guessed = _guess_learned(record.shape, record.name or self.call.names.get(argument, ""))
+        elif "[" in argument and tensor.dim() == 1:
+            guessed = ("",)
         for d, label in enumerate(found):
             size = record.shape[d]
             if label in ("features", "channels", "") and d == len(found) - 1 and size in self.facts.get("widths", {}):
@@ -175,7 +196,7 @@ def _operands(call: Call) -> Iterator[tuple[str, Tensor]]:
                     yield f"{argument}[{index}]", item
 
 
-def _start(scene: Scene) -> dict[str, Any]:
+def starting_names(scene: Scene) -> dict[str, Any]:
     """The names that a function begins with: its arguments as they were given, and what it never assigns."""
     frame = scene.site_frame
     function = frame.function
@@ -258,8 +279,61 @@ def _label_roots(record: Record, facts: Mapping[str, Any], seen: set[int]) -> No
         became_whole = bool(one.parents) and _is_whole(one.dtype) and not _is_whole(one.parents[0].dtype)
         if one.parents and not (became_whole and len(one.shape) <= 2):
             pending += one.parents
+        elif one.labels is None and one.learned:
+            one.labels = _guess_learned(one.shape, one.name)
         elif one.labels is None:
             one.labels = _guess(one.shape, one.dtype, one.name, facts)
+
+
+def _as_layers_read(records: Iterable[Record]) -> None:
+    """An input of three dimensions is what the recurrent layer or the attention that took it reads: time first, or not."""
+    pending, seen = list(records), set()
+    while pending:
+        one = pending.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        pending += one.parents
+        layer, first = one.layer, one.parents[0] if one.parents else None
+        if first is not None and not first.parents and first.labels is None and not first.learned:
+            spatial = (
+                int(one.operation[-2])
+                if re.fullmatch(r"(conv|max_pool|avg_pool|conv_transpose)\dd", one.operation)
+                else 0
+            )
+            if spatial and len(first.shape) == spatial + 2:
+                first.labels = ("batch", "channels", *SPACE[spatial])
+        if (
+            not isinstance(layer, nn.RNNBase)
+            or first is None
+            or len(first.shape) != 3
+            or one.operation not in RECURRENT
+        ):
+            continue
+        if not first.parents and first.labels is None and not first.learned:
+            first.labels = ("batch", "tokens", "features") if layer.batch_first else ("tokens", "batch", "features")
+
+
+def _learned(scene: Scene) -> set[int]:
+    """The parameters and buffers of the layers whose methods are on the stack."""
+    found: set[int] = set()
+    for frame in scene.frames[: scene.site + 1]:
+        owner = frame.locals.get("self")
+        if isinstance(owner, nn.Module):
+            found |= {
+                id(t) for m in owner.modules() for t in (*m._parameters.values(), *m._buffers.values()) if t is not None
+            }
+    return found
+
+
+def _guess_learned(shape: tuple[int, ...], name: str) -> tuple[str, ...]:
+    """A parameter's or a buffer's dimensions: a table of vectors for each place where it says so, else unknown."""
+    rank = len(shape)
+    if _MASK_WORDS.search(name) and rank >= 2 and shape[-1] == shape[-2]:
+        return (*[""] * (rank - 2), "queries", "keys")
+    if rank == 3 and shape[0] == 1 and (_TOKEN_WORDS.search(name) or re.search("pos|cls", name, re.I)):
+        return ("", "tokens", "hidden")
+    return ("",) * rank
 
 
 def _is_whole(dtype: torch.dtype | None) -> bool:
@@ -275,8 +349,18 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
         return ()
     if whole and rank == 2 and dtype == torch.bool and shape[0] == shape[1]:
         return ("queries", "keys")
+    if whole and rank == 2 and (shape[1] == 1 or shape[0] == 1):
+        return ("batch", "") if shape[1] == 1 else ("batch", "tokens")
     if whole:
         return {1: ("batch",), 2: ("batch", "tokens")}.get(rank, ("",) * rank)
+    if rank == 2 and _IMAGE_WORDS.search(name):
+        return ("height", "width")
+    if rank == 2 and _MASK_WORDS.search(name):
+        return ("queries", "keys") if shape[0] == shape[1] else ("batch", "tokens")
+    if _RECURRENT_STATE.search(name.split(".")[-1].split("[")[0]):
+        return {2: ("batch", "hidden"), 3: ("layers x directions", "batch", "hidden")}.get(rank, ("",) * rank)
+    if rank == 2 and _MATRIX_WORDS.search(name.split(".")[-1]):
+        return ("", "")
     if rank == 1:
         return ("batch",) if _TARGET_WORDS.search(name) else ("",)
     if rank == 2:
@@ -289,6 +373,8 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
     if rank == 4:
         if re.search("attn|attention|scores", name, re.I):
             return ("batch", "heads", "queries", "keys")
+        if _HEAD_WORDS.search(name.split(".")[-1]):
+            return ("batch", "heads", "tokens", "head size")
         if shape[-1] in widths or (shape[2] in facts.get("tokens", ()) and shape[0] in facts.get("batch", ())):
             return ("batch", "layers", "tokens", widths.get(shape[-1], "hidden"))
         if _IMAGE_WORDS.search(name):

@@ -108,11 +108,20 @@ def quietly() -> Iterator[None]:
         torch.set_rng_state(state)
 
 
+_ORIGINAL = "_course_original"
+
+
+def original(layer: nn.Module) -> nn.Module:
+    """The layer that a stand-in stands for."""
+    return layer.__dict__.get(_ORIGINAL, layer)
+
+
 class Stage:
     """The variables of a frame, with stand-ins for the tensors.
 
     `given` maps source texts to values that are known already: `{"self.head(x)": tensor}`. With `sketch` the layers that
     are slow on the meta device (recurrent ones, attention) are not called: it is for calls that are known to have run.
+    With `strict` their widths are compared all the same, for calls that may fail.
     """
 
     def __init__(
@@ -123,9 +132,10 @@ class Stage:
         real: bool = False,
         depth: int = 6,
         sketch: bool = False,
+        strict: bool = False,
         watch: Any = None,
     ) -> None:
-        self.sketch, self.watch = sketch, watch
+        self.sketch, self.strict, self.watch = sketch, strict, watch
         self.names = dict(names)
         self.real = real
         self.depth = depth
@@ -133,10 +143,28 @@ class Stage:
         self._steps = 0
         self._standins: dict[int, tuple[Any, Any]] = {}  # id -> (original, stand-in); the originals are kept alive
         self._ours: dict[int, Tensor] = {}
+        self.refused: Raised | None = None  # the last statement that torch refused
         self._fresh: dict[int, Any] = {}  # lists and iterators that the stage made itself, and may change or use up
         self.given = {_normal(text): value for text, value in (given or {}).items()}
 
     # values
+
+    def replace(self, old: nn.Module, new: nn.Module) -> None:
+        """Wherever a layer is called, another one is called in its place."""
+        self._standins[id(old)] = (old, new)
+
+    def before(self, statements: list[ast.stmt], line: int) -> None:
+        """Execute a function's statements up to the one that reaches a line; `Raised` where torch refuses one of them."""
+        for statement in statements:
+            if (statement.end_lineno or statement.lineno) >= line:
+                inner = [b for part in ("body", "orelse") for b in [getattr(statement, part, None)] if b]
+                for block in inner:
+                    if block[0].lineno <= line <= (block[-1].end_lineno or 0):
+                        self.before(block, line)
+                return
+            self._statement(statement, self.names)
+            if self.strict and self.refused is not None:
+                raise self.refused
 
     def evaluate(self, code: str | ast.AST) -> Any:
         """The value of an expression. `Raised` where torch refuses, `Unknown` where it cannot be known."""
@@ -219,6 +247,7 @@ class Stage:
             copy.__dict__[group] = {k: None if v is None else self.stand_in(v) for k, v in old.items()}
         if "_flat_weights" in module.__dict__:  # the recurrent layers keep a second list of their parameters
             copy.__dict__["_flat_weights"] = [None if w is None else self.stand_in(w) for w in module._flat_weights]
+        copy.__dict__[_ORIGINAL] = module
         self._standins[id(module)] = (module, copy)
         self._standins[id(copy)] = (copy, copy)
         return copy
@@ -423,6 +452,9 @@ class Stage:
         args = tuple(self.stand_in(list(a) if isinstance(a, zip) else a) for a in args)
         kwargs = {key: self.stand_in(value) for key, value in kwargs.items()}
         if isinstance(callee, nn.Module):
+            callee = self._standins.get(id(callee), (None, callee))[1]
+            if self.strict:
+                _widths(callee, args)
             drawn = _sketch(callee, args, kwargs) if self.sketch else None
             if drawn is not None:
                 return self._watched(callee, args, drawn)
@@ -517,13 +549,13 @@ class Stage:
         }
         inner = Stage(
             {**function.__globals__, **closure, **bound.arguments},
-            real=self.real, depth=self.depth - 1, sketch=self.sketch, watch=self.watch,
+            real=self.real, depth=self.depth - 1, sketch=self.sketch, strict=self.strict, watch=self.watch,
         )  # fmt: skip
         inner._standins, inner._ours, inner._steps = self._standins, self._ours, self._steps
         inner._fresh = self._fresh
         try:
             inner.body(node.body, until)
-        except _Return as returned:
+        except Returned as returned:
             return inner.names if until is not None else returned.value
         finally:
             self._steps = inner._steps
@@ -540,7 +572,7 @@ class Stage:
                         if isinstance(statement, ast.For):
                             self._loop_start(statement)
                         self.body(block, until)
-                raise _Return(None)
+                raise Returned(None)
             self._statement(statement, self.names)
 
     def _loop_start(self, statement: ast.For) -> None:
@@ -574,14 +606,15 @@ class Stage:
                     for inner in body:
                         self._statement(inner, names)
                 case ast.Return(value=value):
-                    raise _Return(self._value(value))
+                    raise Returned(self._value(value))
                 case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append" | "extend"))):
                     self._value(statement.value)
                 case _:
                     pass  # print, assert, import, def: nothing that a shape depends on
         except (Unknown, Raised, LookupError, TypeError, ValueError, AttributeError) as problem:
+            self.refused = problem if isinstance(problem, Raised) else self.refused
             if isinstance(statement, ast.Return):
-                raise _Return(Unknown("return")) from None
+                raise Returned(Unknown("return")) from None
             if any(isinstance(inner, ast.Return) for inner in ast.walk(statement)):
                 raise Unknown("return") from problem
             held = names.get(ONCE, {})
@@ -615,7 +648,9 @@ class Stage:
             raise Raised(error) from error
 
 
-class _Return(Exception):
+class Returned(Exception):
+    """A function that was read has returned."""
+
     def __init__(self, value: Any) -> None:
         self.value = value
 
@@ -727,6 +762,23 @@ def _empty_layer(kind: type[nn.Module], *args: Any, **kwargs: Any) -> nn.Module:
     for tensor in (*layer.parameters(), *layer.buffers()):
         tensor.zero_()
     return layer
+
+
+def leaves(value: Any) -> bool:
+    """Whether there is any tensor in a value."""
+    return next(tensors_in(value), None) is not None
+
+
+def _widths(layer: nn.Module, args: tuple) -> None:
+    """What a layer that is only sketched would refuse: an input of another width."""
+    first = args[0] if args and isinstance(args[0], Tensor) else None
+    wanted = getattr(layer, "input_size", None) if isinstance(layer, nn.RNNBase) else None
+    if isinstance(layer, nn.MultiheadAttention):
+        wanted = layer.embed_dim
+    elif type(layer).__name__.startswith("Transformer"):
+        wanted = next((m.embed_dim for m in layer.modules() if isinstance(m, nn.MultiheadAttention)), None)
+    if first is not None and first.dim() and wanted is not None and first.shape[-1] != wanted:
+        raise Raised(ValueError(f"{type(layer).__name__} takes {wanted}, not {first.shape[-1]}"))
 
 
 def _sketch(layer: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Any:

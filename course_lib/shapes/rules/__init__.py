@@ -7,6 +7,7 @@ from torch import Tensor
 from course_lib.shapes.operations import Call, Scene
 from course_lib.shapes.rules import (
     attention,
+    constructing,
     containers,
     convolution,
     embedding,
@@ -29,6 +30,7 @@ def find(call: Call, scene: Scene) -> Finding | None:
     for rule in (
         embedding.too_long,
         devices,
+        constructing.constructor,
         containers.arguments,
         containers.RULES.get(call.op),
         containers.not_a_tensor,

@@ -74,7 +74,7 @@ def kind_of_value(value: Any) -> str:
 
 def not_a_tensor(call: Call, scene: Scene) -> Finding | None:
     """An operation got something else where it takes a tensor."""
-    if call.layer is not None and call.op not in LAYERS.values():
+    if call.layer is not None and call.op not in LAYERS.values() and not _of_torch(call.layer):
         return None
     wanted = (
         "input",
@@ -116,6 +116,14 @@ def not_a_tensor(call: Call, scene: Scene) -> Finding | None:
         if found is not None:
             return found
     return None
+
+
+def _of_torch(layer: nn.Module) -> bool:
+    """An activation, a dropout: a layer of torch.nn that takes one tensor and has no rule of its own."""
+    kind = type(layer)
+    return kind.__module__.startswith("torch.nn.modules") and not isinstance(
+        layer, nn.Sequential | nn.ModuleList | nn.ModuleDict
+    )
 
 
 def _is_none(value: Any) -> bool:
@@ -202,9 +210,28 @@ def _by_name(kit: Kit, scene: Scene, name: str, field: str, write: Callable[[str
     if is_output(value):
         yield kit.code(code, f"the field {field} by its name", given={f"{holder}.{field}": value[field]})
     elif isinstance(node, ast.Call):
-        yield Candidate(f"outputs = {text}\n{code}", f"the field {field} by its name", trial="?")
+        sizes = _field_sizes(scene, node, field)
+        made = f"outputs = {text}\n{code}"
+        if sizes is None:
+            yield Candidate(made, f"the field {field} by its name", trial="?")
+        else:
+            given = {f"outputs.{field}": torch.zeros(sizes, device="meta")}
+            yield Candidate(made, f"the field {field} by its name: {shape_text(sizes)}", trial=code, given=given)
     else:
         yield Candidate(code, f"the field {field} by its name, where {holder} is what the model returned", trial="?")
+
+
+def _field_sizes(scene: Scene, node: Any, field: str) -> tuple[int, ...] | None:
+    """The sizes of a ModelOutput's field, from the model's configuration and the ids it was given."""
+    import ast
+
+    model = scene.value(node.func)
+    width = getattr(vars(model).get("config"), "hidden_size", None) if isinstance(model, nn.Module) else None
+    values = [scene.value(a) for a in (*node.args, *(k.value for k in node.keywords)) if not isinstance(a, ast.Starred)]
+    ids = next((v for v in values if isinstance(v, Tensor) and v.dim() == 2), None)
+    if width is None or ids is None or field not in ("last_hidden_state", "pooler_output"):
+        return None
+    return (*ids.shape, width) if field == "last_hidden_state" else (ids.shape[0], width)
 
 
 def _numbers(value: Any) -> bool:
@@ -328,10 +355,14 @@ def unpack(call: Call, scene: Scene) -> Finding | None:
     if isinstance(value, torch.Size):
         cause = f"{name} {shape_text(value)} holds {len(value)} sizes, but {kit.name('names')} takes {count}."
         fixes = []
-        if scene.in_library and len(value) == 1 and count == 2:
-            fixes += _batch_of_one(scene)
+        if scene.in_library and len(value) in (1, 3) and count == 2:
+            for change in _to_two(tuple(value)):
+                fixes += _changed_ids(scene, tuple(value), *change)
             if fixes:
-                cause = f"The model takes ids (batch, tokens), but they have one dimension: {shape_text(value)}."
+                what = "one dimension" if len(value) == 1 else "3 dimensions"
+                return Finding(
+                    f"The model takes ids (batch, tokens), but they have {what}: {shape_text(value)}.", fixes
+                )
         if len(value) < count and name.endswith((".shape", ".size()")):
             base = name.removesuffix(".shape").removesuffix(".size()")
             if count - len(value) == 1:
@@ -362,8 +393,30 @@ def unpack(call: Call, scene: Scene) -> Finding | None:
     return None
 
 
-def _batch_of_one(scene: Scene) -> Iterator[Candidate]:
-    """The user's call of a library's model with a batch dimension added to its ids."""
+def _to_two(shape: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Ways from ids of one or three dimensions to (batch, tokens)."""
+    if len(shape) == 1:
+        return [(".unsqueeze(0)", "a batch of one")]
+    ones = [d for d in (1, 0, 2) if shape[d] == 1]
+    if ones:
+        return [
+            (
+                f".squeeze({d})",
+                f"drops dimension {d}, which is 1"
+                + ("; a tokenizer with return_tensors='pt' adds it to each text" if d == 1 else ""),
+            )
+            for d in ones[:1]
+        ]
+    return [
+        (
+            ".flatten(0, 1)",
+            f"{shape[0]} x {shape[1]} = {shape[0] * shape[1]} texts; the result belongs to {shape[1]} for each input",
+        )
+    ]
+
+
+def _changed_ids(scene: Scene, shape: tuple[int, ...], change: str, why: str) -> Iterator[Candidate]:
+    """The user's call of a library's model with its ids in two dimensions."""
     import ast
 
     from course_lib.shapes.operations import _existing, names_in_scope
@@ -380,15 +433,15 @@ def _batch_of_one(scene: Scene) -> Iterator[Candidate]:
         value = (
             value
             if isinstance(value, Tensor)
-            else next((v for v in held if isinstance(v, Tensor) and v.dim() == 1), None)
+            else next((v for v in held if isinstance(v, Tensor) and tuple(v.shape) == shape), None)
         )
-        if isinstance(value, Tensor) and value.dim() == 1:
+        if isinstance(value, Tensor) and tuple(value.shape) == shape:
             text = ast.unparse(argument)
             given[text] = value
-            changes.append((argument, f"{text}.unsqueeze(0)"))
+            changes.append((argument, f"{text}{change}"))
     if changes:
-        trial = f"batch, tokens = {next(iter(given))}.unsqueeze(0).shape"
-        yield Candidate(scene.frame.replaced(node, changes), "a batch of one", trial=trial, given=given)
+        trial = f"batch, tokens = {next(iter(given))}{change}.shape"
+        yield Candidate(scene.frame.replaced(node, changes), why, trial=trial, given=given)
 
 
 def _spread_keywords(scene: Scene, value: Any) -> list[Candidate]:

@@ -263,7 +263,9 @@ def _channels(call: Call, kit: Kit, n: int, expected: int, came: int) -> Iterato
         )
     groups = call.get("groups", 1)
     if call.layer is not None and x.dim() == n + 2 and came % groups == 0:
-        yield from kit.layer(f"the layer made for {came} channel{'s' * (came != 1)}; its weights begin anew", in_channels=came)
+        yield from kit.layer(
+            f"the layer made for {came} channel{'s' * (came != 1)}; its weights begin anew", in_channels=came
+        )
     if call.layer is not None and x.dim() == n + 1 and came % groups == 0 and made is None:
         yield from kit.layer(
             f"right only if {kit.name('input')} really is one input of {came} channels without a batch",

@@ -26,6 +26,7 @@ class Candidate:
     given: Mapping[str, Any] = field(default_factory=dict)
     needs_values: bool = False
     checked: bool = False  # nothing to try on tensors: looked up instead
+    replay: tuple[tuple[nn.Module, str], ...] = ()  # (layer, code of the one in its place): the function is read again
     earlier: bool = False  # it takes the place of an earlier line, or mends a layer that was called before
 
 

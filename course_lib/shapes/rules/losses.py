@@ -273,7 +273,11 @@ def _shifted(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, list[Candidate]] | No
         f" {ast.unparse(scores.func.value)} {shape_text(one)} has {one.shape[1]} places a text, "
         f"{ast.unparse(targets.func.value)} {shape_text(two)} has {two.shape[1]}: one side was shifted by one, the other was not."
     )
-    why = "the last place predicts nothing that is known" if longer == "input" else "the first token is not predicted by any"
+    why = (
+        "the last place predicts nothing that is known"
+        if longer == "input"
+        else "the first token is not predicted by any"
+    )
     fixes = list(kit.change(longer, new, why, needs_values=True))
     return words, fixes
 
@@ -491,7 +495,11 @@ def _classifier_of(kit: Kit, k: int) -> tuple[str, torch.nn.Linear] | None:
     from course_lib.shapes.frames import names_in_scope
 
     owner = kit.scene.site_frame.locals.get("self")
-    layers = [n for n, m in owner.named_children() if isinstance(m, torch.nn.Linear) and m.out_features == k] if isinstance(owner, torch.nn.Module) else []
+    layers = (
+        [n for n, m in owner.named_children() if isinstance(m, torch.nn.Linear) and m.out_features == k]
+        if isinstance(owner, torch.nn.Module)
+        else []
+    )
     if not layers:
         return None
     for name, value in names_in_scope(kit.scene.frames, kit.scene.user).items():
@@ -632,11 +640,17 @@ def _flattened(kit: Kit, x: Tensor, y: Tensor, floats: str) -> Iterator[Candidat
         end = floats if argument == "target" else ""
         if other.dim() == 2 and t.dim() > 2:
             yield from kit.change(
-                argument, "{}.flatten(1)" + end, f"{' x '.join(map(str, t.shape[1:]))} = {other.shape[1]} numbers an input, in one row"
+                argument,
+                "{}.flatten(1)" + end,
+                f"{' x '.join(map(str, t.shape[1:]))} = {other.shape[1]} numbers an input, in one row",
             )
         elif t.dim() == 2 and other.dim() > 2:
             owner = kit.name("input" if argument == "target" else "target")
-            yield from kit.change(argument, f"{{}}.view_as({owner})" + end, f"the row of an input in the shape {shape_text(other.shape[1:])}")
+            yield from kit.change(
+                argument,
+                f"{{}}.view_as({owner})" + end,
+                f"the row of an input in the shape {shape_text(other.shape[1:])}",
+            )
 
 
 def embedding_loss(call: Call, scene: Scene) -> Finding | None:

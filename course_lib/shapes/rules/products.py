@@ -285,7 +285,9 @@ def elementwise(call: Call, scene: Scene) -> Finding | None:
         f"{first} has {a.shape[da]} in dimension {da}, {second} has {b.shape[db]} in dimension {db}, and neither is 1."
     )
     others = [
-        d for d in range(a.dim()) if a.dim() == b.dim() and d != da and a.shape[d] != b.shape[d] and 1 not in (a.shape[d], b.shape[d])
+        d
+        for d in range(a.dim())
+        if a.dim() == b.dim() and d != da and a.shape[d] != b.shape[d] and 1 not in (a.shape[d], b.shape[d])
     ]
     if others:
         cause += f" Dimension{'s' * (len(others) > 1)} {' and '.join(map(str, others))} differ{'s' * (len(others) == 1)} too."
@@ -515,7 +517,9 @@ def _more_letters(kit: Kit, equation: str, parts: list[str], operands: tuple[Ten
     left = ",".join(f"{p[:1]}{letter}{p[1:]}" for p in parts)
     right = equation.replace(" ", "").split("->")[1]
     text = f"{left}->{right[:1]}{letter}{right[1:]}"
-    yield from kit.change("equation", repr(text), f"a letter for dimension 1, which is {operands[0].shape[1]} in all of them")
+    yield from kit.change(
+        "equation", repr(text), f"a letter for dimension 1, which is {operands[0].shape[1]} in all of them"
+    )
 
 
 def bilinear(call: Call, scene: Scene) -> Finding | None:
@@ -535,7 +539,9 @@ def bilinear(call: Call, scene: Scene) -> Finding | None:
         for argument, small, big in (("input2", two, one), ("input1", one, two)):
             if small.dim() == 2 and big.dim() == 3 and small.shape[0] == big.shape[0]:
                 fixes += kit.change(
-                    argument, f"{{}}[:, None].expand(-1, {big.shape[1]}, -1)", f"the one vector of each input for all {big.shape[1]} places"
+                    argument,
+                    f"{{}}[:, None].expand(-1, {big.shape[1]}, -1)",
+                    f"the one vector of each input for all {big.shape[1]} places",
                 )
         return Finding(cause, fixes)
     return None

@@ -128,16 +128,24 @@ def _states(call: Call, kit: Kit, states: list[Tensor], wanted: tuple[int, ...],
         )
     if len(wanted) == 3 and len(shape) == 3 and shape[1:] == wanted[1:] and shape[0] > wanted[0]:
         if shape[0] == 2 * wanted[0]:
-            summed = ".sum(dim=0, keepdim=True)" if wanted[0] == 1 else f".view({wanted[0]}, 2, {wanted[1]}, {wanted[2]}).sum(dim=1)"
+            summed = (
+                ".sum(dim=0, keepdim=True)"
+                if wanted[0] == 1
+                else f".view({wanted[0]}, 2, {wanted[1]}, {wanted[2]}).sum(dim=1)"
+            )
             yield from kit.change("hx", each(summed), "the two directions of each layer added")
         last = f"the states of the last {'layer' if wanted[0] == 1 else f'{wanted[0]} layers'}"
         if shape[0] == 2 * wanted[0] and wanted[0] == 1:
             last = "the last one alone: of two directions the backward one, of two layers the upper one"
         yield from kit.change("hx", each(f"[-{wanted[0]}:].contiguous()"), last)
     if len(wanted) == 3 and len(shape) == 3 and shape[1] == 1 and (shape[0], shape[2]) == (wanted[0], wanted[2]):
-        yield from kit.change("hx", each(f".repeat(1, {wanted[1]}, 1)"), f"the one state for each of the {wanted[1]} inputs")
+        yield from kit.change(
+            "hx", each(f".repeat(1, {wanted[1]}, 1)"), f"the one state for each of the {wanted[1]} inputs"
+        )
     if len(wanted) == 3 and len(shape) == 3 and shape[:2] == wanted[:2] and shape[2] != wanted[2]:
-        yield from kit.layer(f"as wide as the states that come: {shape[2]}; its weights begin anew", hidden_size=shape[2])
+        yield from kit.layer(
+            f"as wide as the states that come: {shape[2]}; its weights begin anew", hidden_size=shape[2]
+        )
     zeros = f"{kit.torch}.zeros{wanted}"
     yield from kit.change("hx", both.format(a=zeros), "zeros, made for each batch anew (the same as giving no state)")
 

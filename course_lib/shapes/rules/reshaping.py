@@ -118,7 +118,9 @@ def permute(call: Call, scene: Scene) -> Finding | None:
         fixes = []
         if rank == 4 and tuple(dims) in ((0, 2, 1), (0, -1, 1), (0, -1, -2)):
             fixes += kit.change(
-                "input", "{}.flatten(2)", f"height and width become {x.shape[2] * x.shape[3]} places first, as tokens are"
+                "input",
+                "{}.flatten(2)",
+                f"height and width become {x.shape[2] * x.shape[3]} places first, as tokens are",
             )
             fixes.append(kit.code(f"{name}.permute(0, 2, 3, 1)", "the channels last, height and width kept"))
         if len(dims) == rank - 1 and sorted(dims) == list(range(rank - 1)):
@@ -589,7 +591,13 @@ def gathering(call: Call, scene: Scene) -> Finding | None:
         cause = f"index_select takes one row of indices, but {idx} {shape_text(at)} has {at.dim()} dimensions."
         fixes = []
         places = ":, " * (dim % x.dim())
-        fixes.append(kit.code(f"{name}[{places}{idx}]", f"indexing takes any shape: {shape_text((*x.shape[: dim % x.dim()], *at.shape, *x.shape[dim % x.dim() + 1 :]))}", needs_values=True))
+        fixes.append(
+            kit.code(
+                f"{name}[{places}{idx}]",
+                f"indexing takes any shape: {shape_text((*x.shape[: dim % x.dim()], *at.shape, *x.shape[dim % x.dim() + 1 :]))}",
+                needs_values=True,
+            )
+        )
         fixes += kit.change("index", "{}.flatten()", "all of them in one row", needs_values=True)
         return Finding(cause, fixes)
     low, high = extremes(at)
@@ -804,14 +812,22 @@ def padding(call: Call, scene: Scene) -> Finding | None:
         kit, found = Kit(call, scene), None
         given = tuple(pads)
         if len(given) % 2:
-            found = f"pad takes two numbers for each dimension, the last dimension first, but {given} holds {len(given)}."
+            found = (
+                f"pad takes two numbers for each dimension, the last dimension first, but {given} holds {len(given)}."
+            )
             fixes = [
-                *kit.change("pad", repr((*given, 0)), f"{given[-1]} in front in dimension {x.dim() - 1 - len(given) // 2}, and nothing behind"),
+                *kit.change(
+                    "pad",
+                    repr((*given, 0)),
+                    f"{given[-1]} in front in dimension {x.dim() - 1 - len(given) // 2}, and nothing behind",
+                ),
                 *kit.change("pad", repr(given[:-1]), "without the last number"),
             ]
         elif len(given) > 2 * x.dim():
             found = f"pad takes at most two numbers for each of the {x.dim()} dimensions of {kit.name('input')} {shape_text(x)}, but {given} holds {len(given)}."
-            fixes = list(kit.change("pad", repr(given[: 2 * x.dim()]), "the first of them: the last dimension comes first"))
+            fixes = list(
+                kit.change("pad", repr(given[: 2 * x.dim()]), "the first of them: the last dimension comes first")
+            )
         if found is not None:
             return Finding(found, fixes)
     if x is None or not isinstance(pads, tuple | list) or not re.search("[Pp]adding|dim", scene.text):
@@ -899,9 +915,15 @@ def _reloaded(call: Call, scene: Scene, given: dict, other: list[str]) -> Iterat
         else:
             lines = []
             break
-        lines.append(f"{join_path(model, path, call.args['model']) if path else model} = {construct(scene, layer, **changes)}")
+        lines.append(
+            f"{join_path(model, path, call.args['model']) if path else model} = {construct(scene, layer, **changes)}"
+        )
     if 0 < len(lines) <= 3:
-        yield Candidate("\n".join(lines), "as large as in the file: right if the file's model is the one that is meant", checked=True)
+        yield Candidate(
+            "\n".join(lines),
+            "as large as in the file: right if the file's model is the one that is meant",
+            checked=True,
+        )
     if len(other) <= 4 and "strict" not in scene.site_frame.text():
         left = ", ".join(map(repr, other))
         yield Candidate(

@@ -1,0 +1,192 @@
+"""Before and after the failing line: the layer that made one of two sizes, and whether a repair leads on.
+
+Both are tried by reading the function on stand-ins: from its start with a new layer in an old one's place, or from the
+failing line on with what a repair gives.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.shapes.history import Record, sizes_of
+from course_lib.shapes.operations import Call, Scene, reached
+from course_lib.shapes.provenance import provenance_of, starting_names
+from course_lib.shapes.rules.finding import Candidate, Finding, construct
+from course_lib.shapes.standins import Raised, Returned, Stage, Unknown, leaves, original, quietly
+
+_MADE_BY = {nn.Linear: "out_features", nn.Embedding: "embedding_dim", nn.modules.conv._ConvNd: "out_channels"}
+
+
+def earlier_layers(scene: Scene, call: Call, finding: Finding) -> Iterator[Candidate]:
+    """Where two sizes ought to be equal: the layer that gives the one, made for the other."""
+    if len(finding.focus) != 2 or scene.in_library:
+        return
+    (one, d), (two, e) = finding.focus
+    a, b = _tensor(call, one), _tensor(call, two)
+    if a is None or b is None or a.dim() != b.dim() or d != e:
+        return
+    differ = [i for i in range(a.dim()) if a.shape[i] != b.shape[i]]
+    found = provenance_of(scene, call).found
+    if differ == [d]:
+        for mine, wanted in ((two, a.shape[d]), (one, b.shape[d])):
+            yield from _widened(scene, found.get(mine), d, wanted)
+    elif all(i >= 2 for i in differ):
+        for mine, other in ((one, b), (two, a)):
+            yield from _enlarged(scene, found.get(mine), d, other.shape[d])
+    if differ == [d] and d >= 2:
+        for mine, other in ((one, b), (two, a)):
+            yield from _enlarged(scene, found.get(mine), d, other.shape[d])
+
+
+def _tensor(call: Call, argument: str) -> Tensor | None:
+    base, _, place = argument.partition("[")
+    value = call.args.get(base)
+    if place and isinstance(value, list | tuple):
+        value = value[int(place[:-1])]
+    return value if isinstance(value, Tensor) else None
+
+
+def _widened(scene: Scene, record: Record | None, dim: int, wanted: int) -> Iterator[Candidate]:
+    """The layer whose own number the size is, with another number."""
+    for _ in range(100):
+        sizes = sizes_of(record) if record is not None else []
+        size = sizes[dim] if dim < len(sizes) else None
+        if record is None or size is None:
+            return
+        if size.kind == "same":
+            record, dim = size.of[0]
+            continue
+        if size.kind != "new" or record.layer is None:
+            return
+        setting = next((s for kind, s in _MADE_BY.items() if isinstance(record.layer, kind)), None)
+        if setting is not None and getattr(record.layer, setting) == record.shape[dim]:
+            yield from _instead(
+                scene,
+                record.layer,
+                f"gives {wanted} in place of {record.shape[dim]}; its weights begin anew",
+                **{setting: wanted},
+            )
+        return
+
+
+def _enlarged(scene: Scene, record: Record | None, dim: int, wanted: int) -> Iterator[Candidate]:
+    """Transposed convolutions on the way, with an output_padding that settles which of the possible sizes they give."""
+    met: list[nn.Module] = []
+    number = record.shape[dim] if record is not None else 0
+    for _ in range(100):
+        sizes = sizes_of(record) if record is not None else []
+        size = sizes[dim] if dim < len(sizes) else None
+        if record is None or size is None or size.kind not in ("same", "window"):
+            break
+        if "conv_transpose" in record.operation and record.layer is not None and record.layer not in met:
+            met.append(record.layer)
+        record, dim = size.of[0]
+    for layer in met[::-1]:
+        for extra in range(1, max(layer.stride)):
+            if number < wanted and layer.output_padding == (0,) * len(layer.output_padding):
+                why = f"of the sizes that a stride of {max(layer.stride)} leaves open, the one that comes to {wanted} in the end"
+                yield from _instead(scene, layer, why, output_padding=extra)
+
+
+def _instead(scene: Scene, layer: nn.Module, why: str, **changes: int) -> Iterator[Candidate]:
+    layer = original(layer)
+    where = reached(scene, layer)
+    if not where or any(c in where for c in "( "):
+        return
+    with suppress(Unknown, AttributeError, ValueError):
+        made = construct(scene, layer, **changes)
+        yield Candidate(f"{where} = {made}", why, replay=((layer, made),), earlier=True)
+
+
+def runs_again(scene: Scene, candidate: Candidate) -> None:
+    """Read the function again with other layers; `Raised` where the failing expression still fails, `Unknown` where it cannot be read."""
+    frame = scene.site_frame
+    function, node = frame.function, frame.node
+    if not isinstance(function, ast.FunctionDef | ast.Module) or frame.kind != "user" or not isinstance(node, ast.expr):
+        raise Unknown("no source")
+    if frame.code.co_name == "<module>" or _looped(function, node):
+        raise Unknown("a loop")
+    stage = Stage(starting_names(scene), sketch=True, strict=True)
+    for old, code in candidate.replay:
+        stage.replace(old, stage.evaluate(code))
+    with quietly(), torch.device("meta"):
+        stage.before(function.body, node.lineno)
+        value = stage._value(node)
+    if not leaves(value):
+        raise Unknown("nothing came of it")
+
+
+_MOST_LATER = 4  # statements after the failing one that a repair is followed through
+
+
+def fails_later(scene: Scene, value: object, code: str) -> str:
+    """What the function does next with a repair's value, where torch refuses that: in words, else empty."""
+    frame = scene.site_frame
+    function, node = frame.function, frame.node
+    if not isinstance(function, ast.FunctionDef) or frame.kind != "user" or not isinstance(node, ast.expr):
+        return ""
+    if isinstance(getattr(node, "ctx", None), ast.Store):
+        return ""
+    if scene.in_library or not isinstance(value, Tensor) or _looped(function, node):
+        return ""
+    following = _following(function.body, node)
+    if not following or not isinstance(following[0], ast.Assign | ast.Return | ast.Expr):
+        return ""
+    stage = Stage(scene.names, {ast.unparse(node): value}, sketch=True, strict=True)
+    stage.given.update(_new_layer(stage, code))
+    text = ast.unparse(node)
+    with quietly(), torch.device("meta"):
+        for statement in following[: _MOST_LATER + 1]:
+            with suppress(Returned):
+                stage._statement(statement, stage.names)
+            stage.given.pop(text, None)
+            if stage.refused is not None:
+                return _refusal(stage.refused.error, statement)
+            if isinstance(statement, ast.Return):
+                break
+    return ""
+
+
+def _new_layer(stage: Stage, code: str) -> dict[str, object]:
+    """A repair that makes a layer anew: later calls of that layer are calls of the new one."""
+    with suppress(SyntaxError, Unknown, Raised):
+        first = ast.parse(code).body[0]
+        if isinstance(first, ast.Assign) and isinstance(first.targets[0], ast.Attribute | ast.Subscript):
+            return {ast.unparse(first.targets[0]): stage.evaluate(first.value)}
+    return {}
+
+
+def _refusal(error: Exception, statement: ast.stmt) -> str:
+    if isinstance(error, NotImplementedError) or "meta" in str(error).lower():
+        return ""
+    found = re.search(r"[(\[]\d+(?:x|, )(\d+)\]? (?:and|X) \[?(\d+)(?:x|, )\d+", str(error))
+    text = ast.unparse(statement.value if isinstance(statement, ast.Return) and statement.value else statement)
+    text = text.splitlines()[0]
+    if found:
+        return f"then {text} fails: {found.group(1)} features come to a layer for {found.group(2)}"
+    return f"then {text} fails"
+
+
+def _following(body: list[ast.stmt], node: ast.expr) -> list[ast.stmt]:
+    """The statement of a function that holds an expression, and those after it."""
+    for place, statement in enumerate(body):
+        if statement.lineno <= node.lineno <= (statement.end_lineno or 0):
+            blocks = [getattr(statement, part, None) for part in ("body", "orelse")]
+            inner = next((b for b in blocks if b and b[0].lineno <= node.lineno <= (b[-1].end_lineno or 0)), None)
+            if inner is not None:
+                return [*_following(inner, node), *body[place + 1 :]]
+            return body[place:]
+    return []
+
+
+def _looped(function: ast.AST, node: ast.expr) -> bool:
+    return any(
+        isinstance(inner, ast.For | ast.While) and inner.lineno <= node.lineno <= (inner.end_lineno or 0)
+        for inner in ast.walk(function)
+    )
