@@ -156,3 +156,40 @@ def test_the_right_choice_has_no_more_words_of_the_situation_than_the_others(cho
 
 def test_no_two_situations_are_near_duplicates(choices_en: dict) -> None:
     check_no_near_duplicates([row["context"] for split in SPLITS for row in choices_en[split]], width=4, limit=0.35)
+
+
+# ---------------------------------------------------------------------------------------------------- topics_en
+
+
+@pytest.fixture(scope="module")
+def topics_en() -> dict[str, list[dict]]:
+    return {split: [json.loads(line) for line in lines_of(DATA / f"topics_en/{split}.jsonl")] for split in SPLITS}
+
+
+def test_messages_have_up_to_four_known_tags_in_the_order_of_class_txt(topics_en: dict) -> None:
+    tags = lines_of(DATA / "topics_en/class.txt")
+    check_counts("topics_en", "messages", [len(topics_en[split]) for split in SPLITS])
+    check_counts("topics_en", "without a tag", [sum(not r["labels"] for r in topics_en[split]) for split in SPLITS])
+    for split in SPLITS:
+        for row in topics_en[split]:
+            assert list(row) == ["text", "labels"]
+            assert row["labels"] == [tag for tag in tags if tag in row["labels"]] and len(row["labels"]) <= 4
+        sizes = collections.Counter(len(row["labels"]) for row in topics_en[split])
+        assert min(sizes[n] for n in range(5)) >= 8
+
+
+def test_every_tag_is_frequent_enough_and_counted_in_the_readme(topics_en: dict) -> None:
+    readme = (DATA / "topics_en/README.md").read_text(encoding="utf-8")
+    for tag in lines_of(DATA / "topics_en/class.txt"):
+        counts = [sum(tag in row["labels"] for row in topics_en[split]) for split in SPLITS]
+        assert counts[0] >= 40 and counts[1] >= 12 and counts[2] >= 12
+        assert re.search(rf"^\| {tag} \|.*\| {counts[0]} \| {counts[1]} \| {counts[2]} \|$", readme, re.MULTILINE), tag
+
+
+def test_some_messages_praise_and_complain_at_once(topics_en: dict) -> None:
+    for split in SPLITS:
+        assert sum({"praise", "complaint"} <= set(row["labels"]) for row in topics_en[split]) >= 5
+
+
+def test_no_two_messages_are_near_duplicates(topics_en: dict) -> None:
+    check_no_near_duplicates([row["text"] for split in SPLITS for row in topics_en[split]], width=4, limit=0.35)
