@@ -1,6 +1,7 @@
 """The data sets for tagging and for answering questions: form, counts, splits, and what their READMEs say of them."""
 
 import collections
+import json
 import re
 from pathlib import Path
 
@@ -110,3 +111,87 @@ def test_entities_chinese_are_one_character_a_line(tagged: dict) -> None:
         characters = [word for sentence in tagged["entities_zh"][split] for word, _ in sentence]
         assert all(len(character) == 1 for character in characters)
         assert sum("\u4e00" <= character <= "\u9fff" for character in characters) > 0.85 * len(characters)
+
+
+# ---------------------------------------------------------------------------------------------------- answers
+
+ANSWERS = {"answers_en": (60, 15, 15), "answers_zh": (12, 5, 5)}
+
+
+@pytest.fixture(scope="module")
+def asked() -> dict[str, dict[str, list[dict]]]:
+    """Set -> split -> paragraphs."""
+    read = {
+        name: {split: json.loads((DATA / name / f"{split}.json").read_text(encoding="utf-8")) for split in SPLITS}
+        for name in ANSWERS
+    }
+    return {
+        name: {split: [p for title in content["data"] for p in title["paragraphs"]] for split, content in parts.items()}
+        for name, parts in read.items()
+    }
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_span_is_exact_and_only_questions_with_an_answer_have_one(asked: dict, name: str) -> None:
+    for split in SPLITS:
+        for paragraph in asked[name][split]:
+            context = paragraph["context"]
+            for question in paragraph["qas"]:
+                assert question["is_impossible"] is (not question["answers"]), question
+                assert len(question["answers"]) <= (1 if split == "train" else 3)
+                texts = [answer["text"] for answer in question["answers"]]
+                assert len(texts) == len(set(texts))
+                for answer in [*question["answers"], *question.get("plausible_answers", [])]:
+                    text, start = answer["text"], answer["answer_start"]
+                    assert text and text == text.strip() and context[start : start + len(text)] == text, question
+                    if name == "answers_en":  # whole words
+                        around = context[max(start - 1, 0) : start], context[start + len(text) : start + len(text) + 1]
+                        assert not (around[0].isalnum() and text[0].isalnum()), question
+                        assert not (around[1].isalnum() and text[-1].isalnum()), question
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_are_as_many_as_the_readme_says(asked: dict, name: str) -> None:
+    table = table_of(name)
+    unit = "words" if "words" in table else "characters"
+    for column, split in enumerate(SPLITS):
+        paragraphs = asked[name][split]
+        questions = [question for paragraph in paragraphs for question in paragraph["qas"]]
+        lengths = [len(p["context"].split() if unit == "words" else p["context"]) for p in paragraphs]
+        without = sum(question["is_impossible"] for question in questions)
+        assert len(paragraphs) == table["passages"][column] >= ANSWERS[name][column]
+        assert sum(lengths) == table[unit][column]
+        assert sum(length >= 400 for length in lengths) == table[f"passages of 400 {unit} and more"][column]
+        assert len(questions) == table["questions"][column]
+        assert without == table["without an answer"][column]
+        assert sum(len(q["answers"]) > 1 for q in questions) == table["with more than one span"][column]
+        assert 0.15 < without / len(questions) < 0.3
+        assert all(len(paragraph["qas"]) == (5 if name == "answers_en" else 4) for paragraph in paragraphs)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_no_passage_twice_no_shared_stretch_of_text_and_ids_are_unique(asked: dict, name: str) -> None:
+    everything = [paragraph for split in SPLITS for paragraph in asked[name][split]]
+    ids = [question["id"] for paragraph in everything for question in paragraph["qas"]]
+    assert len(ids) == len(set(ids))
+    for paragraph in everything:
+        assert len({question["question"] for question in paragraph["qas"]}) == len(paragraph["qas"])
+    owner: dict[tuple[str, ...], int] = {}  # eight words (or characters) in a row -> the passage that has them
+    for number, paragraph in enumerate(everything):
+        units = paragraph["context"].lower().split() if name == "answers_en" else list(paragraph["context"])
+        for start in range(len(units) - 7):
+            stretch = tuple(units[start : start + 8])
+            assert owner.setdefault(stretch, number) == number, stretch
+
+
+def test_long_english_passages_need_windows_and_have_answers_near_their_end(asked: dict) -> None:
+    for split in SPLITS:
+        long = [p for p in asked["answers_en"][split] if len(p["context"].split()) >= 400]
+        assert len(long) >= 2
+        places = [
+            question["answers"][0]["answer_start"] / len(paragraph["context"])
+            for paragraph in long
+            for question in paragraph["qas"]
+            if question["answers"]
+        ]
+        assert min(places) < 0.25 and max(places) > 0.7  # both the first and the last window matter
