@@ -28,7 +28,7 @@ def text_form(path: Path, lines: int = 2000) -> str:
     start = [line for _, line in itertools.islice(numbered_lines(path), lines)]
     if any(_BOOK_START.match(line) for line in start):
         return "Gutenberg"
-    first = next(line for line in start if line.strip())
+    first = next((line for line in start if line.strip()), "")
     return "WikiText" if _TITLE.fullmatch(first) else "plain"
 
 

@@ -50,11 +50,13 @@ class Source:
         """Return `parse(item)` of every item, as a list, or as a stream after one pass that checks all and keeps none.
 
         Raises:
-            DataError: `parse` complained. The message explains the first complaint and counts the others.
+            DataError: there is no item, or `parse` complained. The message explains the first complaint and counts the others.
         """
         examples = Examples()
         complaints: list[tuple[int, str]] = []
+        found = False
         for number, item in self.items():
+            found = True
             try:
                 example = parse(item)
             except Complaint as error:
@@ -63,6 +65,8 @@ class Source:
                 if not streaming:
                     examples.append(example)
         raise_complaints(self.place, complaints, self.unit)
+        if not found:
+            raise DataError(f"'{self.place}' has no examples; take it out, or fill it.")
         return Stream(self, parse) if streaming else examples
 
 

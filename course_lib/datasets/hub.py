@@ -124,9 +124,11 @@ def from_hub(
     notes, chosen = [], {}
     for part, names in _PARTS.items():
         split = next((s for s in names if s in splits), None)
-        if split is not None and _unlabelled(splits[split]):
+        if split is None or next(iter(splits[split]), None) is None:
+            continue
+        if _unlabelled(splits[split]):
             notes.append(f"The part {split} of '{name}' has no labels (-1 everywhere) and was left out.")
-        elif split is not None:
+        else:
             chosen[part] = splits[split]
     if not chosen:
         raise DataError(

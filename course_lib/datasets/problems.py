@@ -132,7 +132,7 @@ def _leaks(first: str, one: _Part, second: str, other: _Part) -> list[str]:
     contexts = len(one.contexts & other.contexts)
     if contexts:
         found.append(
-            f"{contexts:,} {'context' if contexts == 1 else 'contexts'} of {second} stand in {first} too: a leak."
+            f"{contexts:,} {'context' if contexts == 1 else 'contexts'} of {second} {'stands' if contexts == 1 else 'stand'} in {first} too: a leak."
         )
     return found
 
