@@ -55,10 +55,10 @@ def parameter_groups(
     """Parameters in groups for an optimizer, by what they are and not by what they are called.
 
     Decay is for matrices: the weights of linear layers and convolutions, and embeddings, which BERT's own optimizer
-    decays too. Not for biases and the parameters of normalisation layers: they are few, and decay pulls a scale towards
-    0, where a norm lets nothing through, instead of limiting what a matrix can learn by heart. A norm written by hand is
-    recognised by structure: its parameters are vectors. Whether any of this matters for a result is measured in
-    `benchmarks/decay.py`.
+    decays too. Not for biases and the parameters of normalisation layers. The usual reasons: they are few, and decay
+    pulls a scale towards 0, where a norm lets nothing through, instead of limiting what a matrix can learn by heart.
+    Whether it matters for a result is measured in `benchmarks/decay.py`. A norm written by hand is recognised by
+    structure: its parameters are vectors.
 
     With `layer_decay`, lower layers learn more slowly, each by that factor: the rate is
     learning_rate * layer_decay ** (L + 1 - depth). This is the "discriminative fine-tuning" of ULMFiT (Howard and Ruder
@@ -118,7 +118,8 @@ def groups_by_name(
 
     It holds as long as the names do. BERT calls its norms LayerNorm; in another model the same layer is norm1 or
     ln_1, and its scales decay without a word: so in DistilBERT, ALBERT, GPT-2 and ModernBERT. And "bias" also stands in
-    the names of tables such as T5's relative_attention_bias. `describe_groups` shows what fell where; `parameter_groups` does not look at names.
+    the names of tables such as T5's relative_attention_bias. `describe_groups` shows what fell where;
+    `parameter_groups` does not look at names.
 
     Raises:
         ValueError: a negative weight_decay, or nothing to train.
@@ -257,7 +258,8 @@ def freeze(model: nn.Module, keep: str = "head", layers: int = 0) -> Frozen:
     statistics move whether or not its parameters learn, call `frozen_to_eval` after `model.train()`.
 
     Raises:
-        ValueError: another word, more layers than there are or layers beside "all", no stack of layers, or nothing after it to keep.
+        ValueError: another word, more layers than there are or layers beside "all", no stack of layers, or nothing
+            after it to keep.
     """
     if keep not in ("head", "all"):
         raise ValueError(f'keep is {keep!r}; "head" and "all" are known, and layers=n keeps the last n layers beside.')
