@@ -193,3 +193,50 @@ def test_some_messages_praise_and_complain_at_once(topics_en: dict) -> None:
 
 def test_no_two_messages_are_near_duplicates(topics_en: dict) -> None:
     check_no_near_duplicates([row["text"] for split in SPLITS for row in topics_en[split]], width=4, limit=0.35)
+
+
+# ---------------------------------------------------------------------------------------------------- pairs_zh
+
+
+@pytest.fixture(scope="module")
+def pairs_zh() -> dict[str, list[tuple[str, str, int]]]:
+    header = "sentence1 sentence2 label"
+    return {s: [(a, b, int(label)) for a, b, label in read_tsv("pairs_zh", s, header)] for s in SPLITS}
+
+
+def characters_shared(a: str, b: str) -> float:
+    first, second = (set(re.sub(r"\W", "", text)) for text in (a, b))
+    return len(first & second) / len(first | second)
+
+
+def test_chinese_pairs_are_balanced_and_counted(pairs_zh: dict) -> None:
+    assert lines_of(DATA / "pairs_zh/class.txt") == ["different", "same"]
+    check_counts("pairs_zh", "pairs", [len(pairs_zh[split]) for split in SPLITS])
+    same = [sum(label for _, _, label in pairs_zh[split]) for split in SPLITS]
+    check_counts("pairs_zh", "same", same)
+    for split, count in zip(SPLITS, same, strict=True):
+        assert {label for _, _, label in pairs_zh[split]} == {0, 1}
+        assert 0.48 < count / len(pairs_zh[split]) < 0.52
+
+
+def test_chinese_questions_are_written_with_chinese_marks(pairs_zh: dict) -> None:
+    for text in (text for split in SPLITS for a, b, _ in pairs_zh[split] for text in (a, b)):
+        assert re.fullmatch(r"[\u4e00-\u9fff\uff0c]+\uff1f", text), text
+
+
+def test_neither_shared_characters_nor_length_tell_chinese_pairs_apart(pairs_zh: dict) -> None:
+    rows = [row for split in SPLITS for row in pairs_zh[split]]
+    for measure in (characters_shared, lambda a, b: len(a) + len(b), lambda a, b: abs(len(a) - len(b))):
+        assert abs(np.corrcoef([measure(a, b) for a, b, _ in rows], [label for *_, label in rows])[0, 1]) < 0.2
+
+
+def test_chinese_pairs_have_hard_ones_of_both_classes_in_every_split(pairs_zh: dict) -> None:
+    for split in SPLITS:
+        assert sum(characters_shared(a, b) >= 0.5 and not label for a, b, label in pairs_zh[split]) >= 8
+        assert sum(characters_shared(a, b) <= 0.2 and label for a, b, label in pairs_zh[split]) >= 8
+
+
+def test_no_chinese_question_stands_in_two_pairs_nor_nearly_so(pairs_zh: dict) -> None:
+    questions = [text for split in SPLITS for a, b, _ in pairs_zh[split] for text in (a, b)]
+    assert len(questions) == len(set(questions))
+    check_no_near_duplicates(questions, width=2, limit=0.5, group=2)
