@@ -48,6 +48,7 @@ class Batch:
     lengths: list[int] | None = None  # of the rows, where we made the padding ourselves
     told_by: str | None = None  # what tells the model about padding: "mask", "length", "id" or None
     pad_id: int = 0
+    strict: bool = False  # only contents of whole examples may be exchanged: others are not valid, such as boxes
 
     def call(self) -> tuple[list, dict]:
         """The arguments, with the leaves' present tensors in them."""
@@ -221,7 +222,7 @@ def resize(batch: Batch, rows: int | None, tokens: int | None) -> Batch:
         if batch.tokens is not None and tokens != batch.tokens:
             t = _resize_tokens(leaf, t, batch.tokens, tokens)
         if leaf.batched and rows is not None and batch.rows is not None:
-            t = _resize_rows(leaf, t, batch.rows, rows, generator)
+            t = _resize_rows(leaf, t, batch.rows, rows, None if batch.strict else generator)
         if leaf.role == "length" and tokens is not None:
             t = torch.full_like(t, tokens)
         if leaf.role == "mask" and leaf.real is not None:
@@ -272,9 +273,27 @@ def _resize_tokens(leaf: Leaf, t: Tensor, old: int, new: int) -> Tensor:
     return t
 
 
-def _resize_rows(leaf: Leaf, t: Tensor, old: int, new: int, generator: torch.Generator) -> Tensor:
+def widen(batch: Batch) -> Batch | None:
+    """Images (B, C, H, W) half as wide again, with what belongs to their pixels; None where there are none.
+
+    Height and width, and often the number of channels, are the same; then a size does not say which dimension it is.
+    """
+    image = next((t for t in (leaf.tensor for leaf in batch.of_role("content")) if t.dim() == 4 and t.is_floating_point()), None)  # fmt: skip
+    if image is None or image.shape[-1] < 4:
+        return None
+    high, wide = image.shape[-2:]
+    tensors = []
+    for leaf in batch.leaves:
+        t = leaf.tensor
+        if leaf.batched and t.dim() >= 3 and tuple(t.shape[-2:]) == (high, wide):
+            t = t.index_select(-1, torch.arange(wide + wide // 2, device=t.device) % wide)
+        tensors.append(t)
+    return batch.with_tensors(tensors)
+
+
+def _resize_rows(leaf: Leaf, t: Tensor, old: int, new: int, generator: torch.Generator | None) -> Tensor:
     t = t.index_select(0, torch.arange(new, device=t.device) % old)
-    if leaf.role != "content" or new <= old:
+    if leaf.role != "content" or new <= old or generator is None:
         return t
     t = t.clone()
     for row in range(old, new):
@@ -307,14 +326,25 @@ def _other_values(row: Tensor, pool: Tensor, generator: torch.Generator) -> Tens
 def perturb_row(batch: Batch, row: int, seed: int = 5) -> Batch:
     """The batch with other content in one row; masks, lengths and labels stay."""
     generator = torch.Generator().manual_seed(seed)
+    source = _other_example(batch, row) if batch.strict else None
     tensors = []
     for leaf in batch.leaves:
         t = leaf.tensor
         if leaf.role == "content" and leaf.batched:
             t = t.clone()
-            t[row] = _other_values(t[row], t, generator)
+            t[row] = _other_values(t[row], t, generator) if source is None else t[source].clone()
         tensors.append(t)
     return batch.with_tensors(tensors)
+
+
+def _other_example(batch: Batch, row: int) -> int:
+    """The next row that holds other content."""
+    contents = [leaf.tensor for leaf in batch.of_role("content") if leaf.batched]
+    for step in range(1, batch.rows):
+        other = (row + step) % batch.rows
+        if any(not torch.equal(t[row], t[other]) for t in contents):
+            return other
+    return (row + 1) % batch.rows
 
 
 def perturb_column(batch: Batch, column: int) -> Batch:
@@ -325,7 +355,7 @@ def perturb_column(batch: Batch, column: int) -> Batch:
         t = leaf.tensor
         if leaf.role == "content" and t.dim() >= 2 and t.shape[1] == batch.tokens:
             t = t.clone()
-            t[:, column] = _other_values(t[:, column], t, generator)
+            t[:, column] = t[:, column].roll(1, 0) if batch.strict else _other_values(t[:, column], t, generator)
         tensors.append(t)
     return batch.with_tensors(tensors)
 
@@ -446,7 +476,7 @@ def pad(batch: Batch, lengths: list[int], tokens: int, noise: int | None = None)
                 if leaf.role == "label":
                     t[row, n:] = 0 if t.is_floating_point() else -100
                 elif noise is not None:
-                    t[row, n:] = _other_values(t[row, n:], leaf.tensor, generator)
+                    t[row, n:] = leaf.tensor[row - 1, n:] if batch.strict else _other_values(t[row, n:], leaf.tensor, generator)  # fmt: skip
                 elif "type" in leaf.name.lower() or "segment" in leaf.name.lower() or t.is_floating_point():
                     t[row, n:] = 0
                 else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -103,11 +103,27 @@ def _leaks_by_length(runner: Runner, batch: Batch) -> list[Finding]:
         return []
 
 
+def settled(runner: Runner, batch: Batch, original: Batch) -> Batch:
+    """The batch, marked where the model does not take other contents than those of whole examples, such as boxes."""
+    if batch.rows is None or batch.rows > original.rows:
+        return batch  # no batch, or one whose new rows were made in just this way, and taken
+    try:
+        runner.run(perturb_row(batch, 0))
+    except Exception:  # then only what is known to be valid may be exchanged
+        return replace(batch, strict=True)
+    return batch
+
+
 def _leaks(runner: Runner, whole: Batch, batch: Batch, change: Callable[[Batch, int], Batch]) -> list[Finding]:
     base, last = runner.plain(batch), batch.rows - 1
-    if batch.rows >= 5 and not _reaches_others(runner, batch, change(change(batch, 0), last), (0, last)):
-        return []
-    for row in (0, last):
+    witness = _witness(batch)
+    everywhere = batch
+    for row in range(batch.rows):
+        if row != witness:
+            everywhere = change(everywhere, row)
+    worst_of_all = _at_row(runner, batch, everywhere, witness)
+    # Nothing reaches this example from all the others; does it reach them? It may hold the largest number of all.
+    for row in (witness,) if batch.rows >= 5 and worst_of_all is None else (0, last, witness):
         other = change(batch, row)
         after = runner.run(other)
         worst = _worst_outside(base.floats, after.floats, batch.rows, row, runner.tolerance)
@@ -117,19 +133,41 @@ def _leaks(runner: Runner, whole: Batch, batch: Batch, change: Callable[[Batch, 
             return []
         op, module = _first(runner, batch, other, lambda mask, row=row: within_row(mask, batch.rows, row))
         return [_leak(op, module, worst, row, batch)]
-    return []
+    if not isinstance(worst_of_all, Difference) or _is_time_first(runner, whole):
+        return []
+    op, module = _first(runner, batch, everywhere, lambda mask: _leaves_row(mask, batch.rows, witness))
+    return [_leak(op, module, worst_of_all, None, batch)]
 
 
-def _reaches_others(runner: Runner, batch: Batch, other: Batch, rows: tuple[int, int]) -> bool:
-    """Whether any example but these two changes; a cheap first look."""
-    for (_, a), (_, b) in zip(runner.plain(batch).floats, runner.run(other).floats, strict=False):
+def _witness(batch: Batch) -> int:
+    """An example whose place changes when the batch is sorted by length, whichever way."""
+    lengths = batch.lengths or []
+    for row, n in enumerate(lengths):
+        place = sum(other < n for other in lengths)
+        if row > 0 and row not in (place, len(lengths) - 1 - place):
+            return row
+    return 1
+
+
+def _at_row(runner: Runner, batch: Batch, other: Batch, row: int) -> Difference | str | None:
+    """How this example's answer changes when only others' contents do; a word where that cannot be said."""
+    for (name, a), (_, b) in zip(runner.plain(batch).floats, runner.run(other).floats, strict=False):
         if a.shape != b.shape or list(a.shape).count(batch.rows) != 1:
-            return True
-        mask = changed(a, b, runner.tolerance).movedim(a.shape.index(batch.rows), 0).clone()
-        mask[list(rows)] = False
-        if bool(mask.any()):
-            return True
-    return False
+            return "no telling"
+        mask = torch.zeros_like(a, dtype=torch.bool)
+        at = a.shape.index(batch.rows)
+        mask.select(at, row).copy_(changed(a, b, runner.tolerance).select(at, row))
+        found = _difference(name, a, b, mask)
+        if found is not None:
+            return found
+    return None
+
+
+def _leaves_row(mask: Tensor, rows: int, row: int) -> bool:
+    """Whether nothing that changed belongs to this example; True also where that cannot be said."""
+    if list(mask.shape).count(rows) != 1:
+        return mask.dim() == 0 or not bool(mask.all())
+    return not bool(mask.select(mask.shape.index(rows), row).any())
 
 
 def _worst_outside(before: list, after: list, rows: int, row: int, tolerance: float) -> Difference | None:
@@ -178,8 +216,13 @@ def _first(runner: Runner, batch: Batch, other: Batch, confined: Confined) -> tu
     return None, None
 
 
-def _leak(op: Op | None, module: str | None, worst: Difference, row: int, batch: Batch) -> Finding:
-    seen = f"with other content in example {row} alone, {worst}, which belongs to another example of the {batch.rows}"
+def _leak(op: Op | None, module: str | None, worst: Difference, row: int | None, batch: Batch) -> Finding:
+    if row is None:
+        seen = f"with other content in all of the {batch.rows} examples but one, {worst}, which belongs to that one"
+    else:
+        seen = (
+            f"with other content in example {row} alone, {worst}, which belongs to another example of the {batch.rows}"
+        )
     evidence: dict[str, Any] = {"changed_row": row, "before": worst.before, "after": worst.after, "index": worst.index}
     if op is None:
         return Finding("batch_leak", module, f"{seen[0].upper()}{seen[1:]}.", evidence)

@@ -89,6 +89,11 @@ def users_layer(model: nn.Module, path: str) -> str:
     return best
 
 
+def is_installed(file: str) -> bool:
+    """Whether a line is in an installed package: there a view that tears is a trick, not a mistake of the user's."""
+    return file.startswith(_INSTALLED)
+
+
 def _is_library(module: nn.Module) -> bool:
     source = getattr(modules.get(type(module).__module__), "__file__", None) or ""
     return source.startswith((*_INSTALLED, _OURS))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from course_lib.shapes import masks
-from course_lib.shapes.batches import Batch, mask_words, masked, pad
+from course_lib.shapes.batches import Batch, mask_words, masked, pad, take_rows
 from course_lib.shapes.dependence import Difference, _difference, changed
 from course_lib.shapes.findings import Finding
 from course_lib.shapes.recording import ATTENTIONS, Op, Record, Runner
@@ -29,7 +29,7 @@ def padding(runner: Runner, batch: Batch) -> list[Finding]:
     short, long = _pair(runner, batch)
     if short is None:
         return []
-    worst = _compare(runner, short, long)
+    mixed, worst = short, _compare(runner, short, long)
     if worst is None and by == "mask" and short.tokens != long.tokens:
         # The amount of padding does not matter. Then its content must not matter to whatever lets tokens see each other,
         # and to nothing at all in a model that takes a mask without using it.
@@ -44,7 +44,7 @@ def padding(runner: Runner, batch: Batch) -> list[Finding]:
     if worst is None and by != "id":
         short, long, worst = _with_and_without(runner, batch, short, long)
     if worst is None:
-        return []
+        return _beside_longer_texts(runner, mixed)
     influence = _influence(runner, batch, short) if by == "mask" else None
     op = _culprit(runner, short, long)
     return [_explain(runner, by, influence, worst, op, short, long, batch)]
@@ -93,6 +93,55 @@ def _with_and_without(
         return bare, more, _compare(runner, bare, more)
     except Exception:  # a fixed length
         return short, long, None
+
+
+def _beside_longer_texts(runner: Runner, short: Batch) -> list[Finding]:
+    """A short text alone against the same one beside longer ones: who cuts to the longest text pads the others."""
+    row = min(range(short.rows), key=lambda i: short.lengths[i])
+    n = short.lengths[row]
+    many, one = Record(), Record()
+    try:
+        alone = runner.run(take_rows(short, [row]), one, keep=True)
+    except Exception:  # a batch of one is looked at elsewhere
+        return []
+    floats = runner.plain(short).floats
+    if len(floats) != len(alone.floats):
+        return []
+    for (name, a), (_, b) in zip(floats, alone.floats, strict=True):
+        worst = _own_difference(name, a, b, short, row, runner.tolerance)
+        if worst is None:
+            continue
+        runner.run(short, many, keep=True)
+        op = None
+        for x, y in zip(many.ops, one.ops, strict=False):
+            if x.name != y.name:
+                break
+            if any(_own_difference("", p, q, short, row, runner.tolerance) for p, q in zip(x.kept or [], y.kept or [], strict=False)):  # fmt: skip
+                op = x
+                break
+        where = f"; the first call to differ is {op.name}{op.where}" if op else ""
+        evidence = {"before": worst.before, "after": worst.after, "length": n, "longest": max(short.lengths)} | ({"operation": op.name, "place": op.place} if op else {})  # fmt: skip
+        return [Finding("padding", op.module if op else None, f"A text of {n} tokens gets another answer alone than beside one of {max(short.lengths)}: {worst}{where}. Mend: take each text's own last token, or pool over its own tokens, not over those of the longest text.", evidence)]  # fmt: skip
+    return []
+
+
+def _own_difference(
+    name: str, many: Tensor, one: Tensor, short: Batch, row: int, tolerance: float
+) -> Difference | None:
+    """How an example in a batch differs from the same example alone, as far as its own tokens go."""
+    if not many.is_floating_point() or list(many.shape).count(short.rows) != 1 or many.dim() != one.dim():
+        return None
+    at, n = many.shape.index(short.rows), short.lengths[row]
+    mine = many.narrow(at, row, 1)
+    for d in range(many.dim()):
+        if mine.shape[d] == one.shape[d] and mine.shape[d] not in (short.tokens, max(short.lengths)):
+            continue
+        if d == at or min(mine.shape[d], one.shape[d]) < n:
+            if d == at and one.shape[d] == 1:
+                continue
+            return None
+        mine, one = mine.narrow(d, 0, n), one.narrow(d, 0, n)
+    return _difference(name, mine, one, changed(mine, one, tolerance))
 
 
 def _compare(runner: Runner, short: Batch, long: Batch) -> Difference | None:

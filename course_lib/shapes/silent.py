@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from torch import Tensor, nn
 
-from course_lib.shapes import copies, dependence, gradients, padding, structure
-from course_lib.shapes.batches import Batch, choose_sizes, other_lengths, resize, take_apart
+from course_lib.shapes import copies, dependence, gradients, masks, padding, structure
+from course_lib.shapes.batches import Batch, choose_sizes, other_lengths, resize, take_apart, widen
 from course_lib.shapes.findings import KINDS, Finding, Findings
 from course_lib.shapes.recording import ATTENTIONS, DROPOUTS, RANDOM, Op, Record, Runner, place_words, where_raised
 
@@ -49,11 +50,14 @@ def preflight(model: nn.Module, *args: Any, loss_fn: Callable[..., Tensor] | Non
     with copies.random_state_kept(model, args, kwargs):
         rows, tokens = choose_sizes(model, original)
         try:
-            runner = Runner(model, (resize(original, rows, tokens), original), loss_fn, labels is not None)
+            strict = replace(original, strict=True)
+            tries = (resize(original, rows, tokens), resize(strict, rows, tokens), original)
+            runner = Runner(model, tries, loss_fn, labels is not None)
         except Exception as error:
             text = f"The model does not run on these inputs: {type(error).__name__}: {dependence._short(error)}. diagnose says why."  # fmt: skip
             return Findings([Finding("raises", None, text, {"error": str(error)})])
         batch, found = _prime(runner, original, rows, tokens)
+        batch = dependence.settled(runner, _wide(runner, batch), original)
         found += _all(runner, batch, original)
     return Findings(_once(found))
 
@@ -71,9 +75,10 @@ def _prime(runner: Runner, original: Batch, rows: int | None, tokens: int | None
         return runner.first, []
     tries = [(rows, tokens), (rows, None)] + ([(None, tokens)] if rows else [])
     errors: list[BaseException] = []
-    for r, t in dict.fromkeys(tries):
+    strict = replace(original, strict=True)
+    for (r, t), sample in product(dict.fromkeys(tries), (original, strict)):
         try:
-            batch = resize(original, r, t)
+            batch = resize(sample, r, t)
             runner.plain(batch)
         except Exception as error:
             errors.append(error)
@@ -86,6 +91,18 @@ def _prime(runner: Runner, original: Batch, rows: int | None, tokens: int | None
     if _is_unbatched(runner, original):
         return replace(original, rows=None, tokens=None), []
     return original, _fixed_rows(runner, original, rows, errors) if rows is not None else []
+
+
+def _wide(runner: Runner, batch: Batch) -> Batch:
+    """The batch with images that are no squares, where the model and its loss take them."""
+    wide = widen(batch)
+    if wide is None:
+        return batch
+    try:
+        runner.run(wide, with_loss=True)
+    except Exception:  # a model for images of one size
+        return batch
+    return wide
 
 
 def _is_unbatched(runner: Runner, original: Batch) -> bool:
@@ -126,7 +143,8 @@ def _all(runner: Runner, batch: Batch, original: Batch) -> list[Finding]:
     if any(f.kind in ("nan", "mask_kind") for f in found):
         return found  # every comparison would speak of it again
     found += problem
-    found += structure.check(record, used.rows, used.tokens, [t for _, t in outcome.floats])
+    seen = structure.check(record, used.rows, used.tokens, [t for _, t in outcome.floats])
+    found += [f for f in seen if f.kind != "view_for_permute" or not masks.is_installed(f.evidence["place"][0])]
     found += gradients.strays(runner, outcome, runner.copy, record)
     found += dependence.leaks(runner, batch)
     found += dependence.batch_of_one(runner, batch)
@@ -300,6 +318,8 @@ def _once(found: list[Finding]) -> list[Finding]:
             k.kind == finding.kind and k.module == finding.module for k in kept
         ):
             continue
+        if "longest" in finding.evidence and any(k.kind in (*_FIRST, "batch_of_one") for k in kept):
+            continue  # alone, an example has no neighbours to depend on
         if finding.kind == "loss_input" and any(k.kind == "softmax_dimension" for k in found):
             continue  # log-probabilities along another dimension are what the loss complains of
         if finding.kind == "batch_of_one" and any(k.evidence.get("fixed") for k in kept):
