@@ -15,6 +15,9 @@ _COMMANDS = {
     "check": ("course_lib.check", "is everything here that the course needs?"),
     "lab": ("course_lib.lab", "start JupyterLab at the first notebook"),
     "course": ("course_lib.notebooks.command", "run every notebook without a screen, and print a table"),
+    "train": ("course_lib.finetuning.command", "fine-tune a model on a data set, for any task"),
+    "evaluate": ("course_lib.finetuning.command", "scores and a report of a trained model"),
+    "predict": ("course_lib.finetuning.command", "what a trained model says: one JSON object a line"),
     "shapes": ("course_lib.shapes.command", "run a script; where it fails, say which tensor is wrong, and why"),
     "notebooks": ("course_lib.notebooks.command", "build the notebooks from notebooks/src, or look for drift"),
 }

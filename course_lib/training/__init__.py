@@ -12,12 +12,14 @@ interrupts.py   Ctrl-C
 watching.py     progress bar, live plot, TensorBoard
 """
 
+from course_lib.training.checkpoints import prepare_output, save_model
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels
 from course_lib.training.history import Record, Step, Training
-from course_lib.training.loop import fit
+from course_lib.training.loop import fit, versions
 from course_lib.training.losses import IGNORED, ModelLoss, WeightedCrossEntropy, class_weights
 from course_lib.training.recipe import FINE_TUNING, Recipe
 from course_lib.training.seeds import set_seed
+from course_lib.training.sharing import is_main_process
 from course_lib.training.watching import LivePlot, ProgressBar, TensorBoard, Watcher
 
 __all__ = [
@@ -38,6 +40,10 @@ __all__ = [
     "default_scores",
     "evaluate",
     "fit",
+    "is_main_process",
     "logits_and_labels",
+    "prepare_output",
+    "save_model",
     "set_seed",
+    "versions",
 ]

@@ -110,7 +110,7 @@ def evaluate(
         for batch in batches:
             part = share.rows(batch)
             with reckoning(model, precision):
-                answer = model(**to_device(part.batch, model))
+                answer = model(**to_device(part.batch, model), **loss.arguments)
                 value = loss(answer, part.batch)
             count = loss.items(part.batch) if part.size else 0
             total += value.item() * count if count else 0.0
@@ -125,7 +125,7 @@ def evaluate(
     if not rows:
         raise ValueError("There are no batches to evaluate. A generator can be gone through once: give a list.")
     restore = getattr(batches, "restore", None)
-    joined = {name: _join(name, tensors) for name, tensors in outputs.items()}
+    joined = {name: join_batches(name, tensors) for name, tensors in outputs.items()}
     return Evaluation(
         total / items if items else float("nan"),
         joined if restore is None else {name: restore(tensor) for name, tensor in joined.items()},
@@ -138,7 +138,7 @@ def to_device(batch: Batch, model: nn.Module) -> dict[str, Tensor]:
     return {name: value if weight is None else value.to(weight.device) for name, value in batch.items()}
 
 
-def _join(name: str, tensors: list[Tensor]) -> Tensor:
+def join_batches(name: str, tensors: list[Tensor]) -> Tensor:
     """Batches below each other; shorter rows are filled up, labels with -100 and the rest with 0."""
     widths = {t.shape[1:] for t in tensors}
     if len(widths) == 1:

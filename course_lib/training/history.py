@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from course_lib.metrics import METRICS
 from course_lib.training.evaluation import Evaluation
-
-# Scores of which less is better; of every other more is.
-LESS_IS_BETTER = frozenset({"loss", "perplexity", "mse"})
 
 
 @dataclass(frozen=True)
@@ -131,5 +129,6 @@ def better(new: Record, old: Record, metric: str | None) -> bool:
     name = metric or ("accuracy" if "accuracy" in new.scores else "loss")
     mine, theirs = new.scores[name], old.scores[name]
     if mine != theirs:
-        return (mine < theirs) == (name in LESS_IS_BETTER)
+        less_is_better = name in METRICS and not METRICS[name].higher_is_better
+        return (mine < theirs) == less_is_better
     return new.scores["loss"] < old.scores["loss"]

@@ -250,7 +250,8 @@ class _Run:
             quiet = self.accelerator.no_sync(self.model) if number < last else contextlib.nullcontext()
             with quiet:
                 with reckoning(self.plain, self.recipe.precision):
-                    loss = self.loss(self.model(**to_device(part.batch, self.plain)), part.batch)
+                    answer = self.model(**to_device(part.batch, self.plain), **self.loss.arguments)
+                    loss = self.loss(answer, part.batch)
                 count = self.loss.items(part.batch) if part.size else 0
                 if not count:
                     loss = torch.nan_to_num(loss) * 0.0
@@ -352,7 +353,7 @@ class _Run:
             "seconds": self._seconds(),
             "processes": self.share.processes,
             "train_batches": _length(self.train),
-            "versions": _versions(),
+            "versions": versions(),
         }
         began = self.epoch_began
         if not began:  # between two epochs
@@ -448,7 +449,8 @@ def _length(batches: Any) -> int | None:
     return len(batches) if hasattr(batches, "__len__") else None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the packages that decide the digits."""
     from importlib.metadata import version
 
     return {name: version(name) for name in ("torch", "transformers", "accelerate", "numpy")}

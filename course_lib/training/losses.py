@@ -27,10 +27,13 @@ class ModelLoss:
     Args:
         labels: where the batch has its labels.
         shifted: the labels are moved by one, as for a next-word head: the first token of each row has none before it.
+        arguments: what the model is called with beside the batch, such as full_logits=False.
     """
 
-    def __init__(self, labels: str = "labels", shifted: bool = False) -> None:
-        self.labels, self.shifted = labels, shifted
+    def __init__(
+        self, labels: str = "labels", shifted: bool = False, arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        self.labels, self.shifted, self.arguments = labels, shifted, dict(arguments or {})
 
     def items(self, batch: Batch) -> float:
         """How many items the mean is of: class numbers other than -100, or, for labels of another kind, rows."""
@@ -64,6 +67,7 @@ class WeightedCrossEntropy:
 
     def __init__(self, weights: Sequence[float] | Tensor) -> None:
         self.weights = torch.as_tensor(weights, dtype=torch.float32)
+        self.arguments: dict[str, Any] = {}
         if self.weights.dim() != 1 or not bool((self.weights >= 0).all()) or not bool(self.weights.sum() > 0):
             raise ValueError("weights must be one number of at least 0 a class, (K,), and not all 0.")
 

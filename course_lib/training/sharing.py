@@ -86,3 +86,8 @@ def sum_over_processes(share: Share, value: float) -> float:
     from accelerate.utils import reduce
 
     return float(reduce(torch.tensor(value, dtype=torch.float64), reduction="sum"))
+
+
+def is_main_process() -> bool:
+    """Is this the process that writes files? A single one is."""
+    return int(os.environ.get("RANK", "0")) == 0

@@ -1,0 +1,97 @@
+"""Multiple choice: which of M texts fits?
+
+Letters: n questions, B batch, M choices, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib import metrics
+from course_lib.datasets import Choice
+from course_lib.errors import DataError
+from course_lib.finetuning.tasks import Prepared, Task, as_dictionary
+from course_lib.heads import BertForMultipleChoice
+from course_lib.training import Evaluation
+
+
+class Choices(Task):
+    """Each choice is read as a pair with the question, and gets one score.
+
+    Where there is a context, it is the first text, and the question with the choice the second.
+    """
+
+    name, data, metric = "choices", "choices", "accuracy"
+
+    def head(self) -> type:
+        """`BertForMultipleChoice`: one score from the pooler of each choice."""
+        return BertForMultipleChoice
+
+    def configuration(self) -> dict[str, Any]:
+        """The classes are places, and have no names."""
+        return {}
+
+    def prepare(self, examples: Sequence[Choice], tokenizer: Any, *, labelled: bool = True) -> Prepared:
+        """Columns input_ids, attention_mask, token_type_ids of M rows an example, and labels (n,)."""
+        longest = self.longest(tokenizer)
+        # A long context loses its end, never the question.
+        firsts = [e.context or e.question for e in examples for _ in e.choices]
+        seconds = [f"{e.question} {choice}" if e.context else choice for e in examples for choice in e.choices]
+        encoded = tokenizer(firsts, seconds, truncation="only_first", max_length=longest, verbose=False)
+        columns: dict[str, Any] = {}
+        for name in ("input_ids", "attention_mask", "token_type_ids"):
+            if name in encoded:
+                rows = iter(encoded[name])
+                columns[name] = [[next(rows) for _ in e.choices] for e in examples]
+        if labelled:
+            columns["labels"] = torch.tensor([e.label for e in examples])
+        return Prepared(columns, examples)
+
+    def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
+        """loss, accuracy."""
+        return {"loss": found.loss, "accuracy": metrics.accuracy(found.labels, self._guessed(found.logits, prepared))}
+
+    def report(self, found: Evaluation, prepared: Prepared) -> metrics.Report:
+        """By the place of the right choice: a model that prefers a place shows here."""
+        places = [f"choice {place + 1}" for place in range(max(len(e.choices) for e in prepared.examples))]
+        return metrics.classification_report(found.labels, self._guessed(found.logits, prepared), places)
+
+    def _guessed(self, logits: Tensor, prepared: Prepared) -> Tensor:
+        """The best of the choices that an example has; a batch of fewer choices was filled up."""
+        counts = torch.tensor([len(e.choices) for e in prepared.examples])
+        inside = torch.arange(logits.shape[1])[None] < counts[:, None]
+        return logits.masked_fill(~inside, -torch.inf).argmax(dim=-1)
+
+    def examples(self, inputs: Iterable[Any]) -> list[Choice]:
+        """From dictionaries with question and choices, and context if there is one."""
+        found = []
+        for number, given in enumerate(inputs):
+            if isinstance(given, Mapping) and "text" in given and "question" not in given:
+                given = {**given, "question": given["text"]}
+            fields = as_dictionary(given, number, ("question", "choices"), ("context",))
+            choices = fields["choices"]
+            if isinstance(choices, str) or len(choices) < 2 or not all(isinstance(c, str) for c in choices):
+                raise DataError(f"Input {number} needs choices, a list of at least two texts.")
+            found.append(Choice(fields["question"], tuple(choices), 0, fields.get("context") or ""))
+        return found
+
+    def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:
+        """text: the question, label: the choice, score: its probability, choice: its place from 0."""
+        found = []
+        for example, row in zip(prepared.examples, outputs["logits"], strict=True):
+            probabilities = row[: len(example.choices)].softmax(dim=-1)
+            place = int(probabilities.argmax())
+            found.append(
+                {
+                    "text": example.question,
+                    "label": example.choices[place],
+                    "score": float(probabilities[place]),
+                    "choice": place,
+                    "scores": probabilities.tolist(),
+                }
+            )
+        return found

@@ -1,0 +1,259 @@
+"""`python -m course_lib train | evaluate | predict`: from a data set to a model, to its scores, to predictions."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from course_lib.errors import CourseError, DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of whichever of the three commands this is."""
+    {"train": _train_arguments, "evaluate": _evaluate_arguments, "predict": _predict_arguments}[
+        parser.prog.split()[-1]
+    ](parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    return {"train": train, "evaluate": evaluate, "predict": predict}[arguments.command](arguments)
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="default", help="default, a name on the Hugging Face hub, or a folder")
+    parser.add_argument("--data", required=True, help="a folder, a file, or a name on the hub")
+    parser.add_argument("--output", required=True, type=Path, help="a new folder for the trained model")
+    parser.add_argument("--task", help="guessed from the data if left out")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
+    parser.add_argument("--seed", type=int, default=0, help="of new weights, dropout and the order of the examples")
+    parser.add_argument("--epochs", type=int, help="times through the data (3)")
+    parser.add_argument("--steps", type=int, help="optimiser steps, in place of epochs")
+    parser.add_argument("--batch-size", type=int, default=32, help="examples a batch (32)")
+    parser.add_argument("--batch-tokens", type=int, help="and at most so many tokens, padding included")
+    parser.add_argument("--learning-rate", type=float, help="the highest of the schedule (5e-5)")
+    parser.add_argument("--weight-decay", type=float, help="(0.01)")
+    parser.add_argument(
+        "--schedule", help="linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup"
+    )
+    parser.add_argument(
+        "--warmup", type=float, help="share of the run, or from 1 on steps, in which the rate rises (0.1)"
+    )
+    parser.add_argument("--accumulate", type=int, help="batches a step (1)")
+    parser.add_argument("--clip", type=float, help="the longest gradient (1.0)")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16", "auto"), help="auto: bfloat16 where it is native"
+    )
+    parser.add_argument("--layer-decay", type=float, help="lower layers learn more slowly by this factor")
+    parser.add_argument("--head-learning-rate", type=float, help="another rate for the new layer")
+    parser.add_argument("--train-layers", type=int, help="train the last n layers and the head alone; 0: the head")
+    parser.add_argument("--class-weights", action="store_true", help="let every class count alike, however rare")
+    parser.add_argument("--evaluate-every", type=int, help="steps; each epoch's end is evaluated anyway")
+    parser.add_argument("--save-every", type=int, help="steps; each epoch's end is saved anyway")
+    parser.add_argument("--metric", help="by which the best checkpoint is chosen; each task has its own")
+    parser.add_argument("--patience", type=int, help="evaluations without a new best, after which the run stops")
+    parser.add_argument("--max-tokens", type=int, help="longer texts are cut, or read in windows")
+    parser.add_argument(
+        "--cut", choices=("head", "tail", "head+tail"), default="head", help="what stays of a long text"
+    )
+    parser.add_argument("--stride", type=int, default=128, help="tokens that two windows share (128)")
+    parser.add_argument("--language", choices=("en", "zh"), default="en", help="by whose rules answers are compared")
+    parser.add_argument("--tensorboard", action="store_true", help="event files in OUTPUT/tensorboard")
+    parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns: text=body label=gold")
+
+
+_RECIPE = (
+    "epochs", "steps", "learning_rate", "weight_decay", "schedule", "warmup", "accumulate", "clip", "precision", "layer_decay",
+    "head_learning_rate", "evaluate_every", "save_every", "metric", "patience",
+)  # fmt: skip
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train, evaluate on test if there is one, and say where the model is."""
+    from course_lib import training
+    from course_lib.datasets import load_dataset, problems
+    from course_lib.finetuning import TASKS, Reading, fine_tune
+
+    task = arguments.task
+    if task is not None and task not in TASKS:
+        raise DataError(f"There is no task {task!r}; it may be {', '.join(TASKS)}, or left out to be guessed.")
+    data = load_dataset(arguments.data, None if task is None else TASKS[task].data, columns=_columns(arguments.columns))
+    main = training.is_main_process()
+    if main:
+        for line in (f"{data.why}.".replace("..", "."), repr(data), *data.notes, *problems(data)):
+            print(line, file=sys.stderr)
+    changes = {name: value for name in _RECIPE if (value := getattr(arguments, name)) is not None}
+    if "warmup" in changes and changes["warmup"] >= 1:
+        changes["warmup"] = int(changes["warmup"])
+    try:
+        tuned = fine_tune(
+            data,
+            arguments.model,
+            task=task,
+            output=arguments.output,
+            resume=arguments.resume,
+            batch_size=arguments.batch_size,
+            batch_tokens=arguments.batch_tokens,
+            train_layers=arguments.train_layers,
+            class_weights=arguments.class_weights,
+            reading=Reading(arguments.max_tokens, arguments.cut, arguments.stride, arguments.language),
+            seed=arguments.seed,
+            watchers=[training.TensorBoard(arguments.output / "tensorboard")] if arguments.tensorboard else [],
+            progress=True,
+            **changes,
+        )
+    except KeyboardInterrupt:
+        if main and (arguments.output / "checkpoints").is_dir():
+            print(
+                f"Stopped. The same command with --resume goes on; '{arguments.output}' has what was reached.",
+                file=sys.stderr,
+            )
+            return 130
+        raise
+    except ValueError as error:  # a choice that makes no sense: its sentence, without library frames
+        raise error if isinstance(error, CourseError) else DataError(str(error)) from error
+    if main:
+        if tuned.history is not None:
+            print(tuned.history)
+        if len(data.test):
+            print(f"test: {tuned.evaluate('test')}")
+        print(f"The model is in '{arguments.output}'.")
+    return 0
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, type=Path, help="a folder that train wrote")
+    parser.add_argument("--data", required=True, help="a folder, a file, or a name on the hub")
+    parser.add_argument("--part", choices=("train", "dev", "test"), default="test", help="of the data (test)")
+    parser.add_argument("--json", action="store_true", help="the scores as JSON")
+    parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns: text=body label=gold")
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Print scores and report."""
+    from course_lib.datasets import load_dataset
+    from course_lib.finetuning import FineTuned
+
+    tuned = FineTuned.load(arguments.model)
+    data = load_dataset(arguments.data, tuned.task.data, columns=_columns(arguments.columns))
+    if tuned.task.data in ("classification", "multi-label", "tags") and data.labels != tuned.task.labels:
+        if set(data.labels) != set(tuned.task.labels):
+            raise DataError(
+                f"'{arguments.data}' has the labels {', '.join(data.labels)}, and the model in '{arguments.model}' knows "
+                f"{', '.join(tuned.task.labels)}: evaluate on data with the same labels."
+            )
+        raise DataError(
+            f"'{arguments.data}' has the labels in another order ({', '.join(data.labels)}) than the model "
+            f"({', '.join(tuned.task.labels)}): put a class.txt in the model's order beside the data."
+        )
+    result = tuned.evaluate(data.require(arguments.part, "the evaluation"))
+    print(json.dumps(result.scores) if arguments.json else result)
+    return 0
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, type=Path, help="a folder that train wrote")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--text", help="one text; for answers, the question")
+    source.add_argument(
+        "--file",
+        help="texts, one a line; pairs with a tab between; .jsonl, .csv or .tsv with columns; - for standard input",
+    )
+    source.add_argument("stdin", nargs="?", choices=("-",), help="standard input, as --file -")
+    parser.add_argument("--pair", help="the second text, with --text")
+    parser.add_argument("--context", help="the passage, with --text")
+    parser.add_argument("--choices", nargs="+", help="what to choose from, with --text")
+    parser.add_argument("--table", action="store_true", help="a table in place of one JSON object a line")
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Print one JSON object a line, as soon as it is there."""
+    from course_lib.finetuning import FineTuned
+
+    inputs: Iterable[Any]
+    if arguments.text is not None:
+        extra = {name: getattr(arguments, name) for name in ("pair", "context", "choices")}
+        inputs = [{"text": arguments.text, **{k: v for k, v in extra.items() if v is not None}}]
+    elif arguments.file is not None or arguments.stdin is not None:
+        inputs = read_inputs(arguments.file or "-")
+    else:
+        raise DataError("There is nothing to predict: give --text, --file, or - for standard input.")
+    tuned = FineTuned.load(arguments.model)
+    found = tuned.predict_stream(inputs)
+    if arguments.table:
+        _print_table(found)
+        return 0
+    for prediction in found:
+        print(json.dumps(prediction, ensure_ascii=False), flush=True)
+    return 0
+
+
+def read_inputs(name: str) -> Iterator[Any]:
+    """Inputs from a file or standard input, one after the other: lines, pairs, JSON objects, or rows with a header.
+
+    Raises:
+        DataError: no such file, not UTF-8, or a line that is not what its form promises.
+    """
+    if name == "-":
+        yield from _inputs(sys.stdin, "standard input", "")
+        return
+    path = Path(name)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _inputs(file, f"'{path}'", path.suffix.lower())
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file '{path}'; give a file with one text a line.") from error
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read ({error.strerror}); give a file with one text a line.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+
+
+def _inputs(file: TextIO, name: str, ending: str) -> Iterator[Any]:
+    if ending in (".csv", ".tsv"):
+        yield from csv.DictReader(file, delimiter="," if ending == ".csv" else "\t")
+        return
+    for number, line in enumerate(file, start=1):
+        line = line.rstrip("\r\n")
+        if not line.strip():
+            continue
+        if ending in (".jsonl", ".json") or line.startswith("{"):
+            try:
+                given = json.loads(line)
+            except ValueError as error:
+                if ending:
+                    raise DataError(f"Line {number} of {name} is no JSON object ({error}).") from error
+                given = line  # a text that begins with a brace
+            yield given
+        elif "\t" in line:
+            yield tuple(line.split("\t"))
+        else:
+            yield line
+
+
+def _columns(given: list[str] | None) -> dict[str, str] | None:
+    if given is None:
+        return None
+    for one in given:
+        if "=" not in one:
+            raise DataError(
+                f"--columns has {one!r}; our name, an equals sign and theirs are expected, as in text=body."
+            )
+    return dict(one.split("=", 1) for one in given)
+
+
+def _print_table(found: Iterable[dict[str, Any]]) -> None:
+    from course_lib.plots import Table
+
+    rows = []
+    for one in found:
+        label, score = one["label"], one["score"]
+        if isinstance(label, list):
+            label = ", ".join(f"{n['text']} ({n['type']})" if isinstance(n, dict) else n for n in label)
+        rows.append([one["text"], label, f"{score:.3f}" if isinstance(score, float) else ""])
+    print(repr(Table(["text", "label", "score"], rows)))

@@ -1,0 +1,140 @@
+"""What all tasks share: from examples to columns, from a model's answer to scores, and to predictions in words.
+
+A task ties one head to its kind of examples. It is the only place that knows both; the trainer knows neither.
+
+Letters: n examples, B batch, T tokens, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from course_lib.batching import PaddedBatches
+from course_lib.errors import DataError
+from course_lib.training import Evaluation, ModelLoss
+
+EVALUATION_TOKENS = 4096  # positions in a batch that is only read
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts become tokens."""
+
+    max_tokens: int | None = None  # longer texts are cut; None: what the model has positions for, 384 for answers
+    cut: str = "head"  # what stays of a text that is too long: "head", "tail" or "head+tail"
+    stride: int = 128  # tokens that two windows of a passage share
+    language: str = "en"  # by whose rules answers are compared: "en", or "zh"
+
+
+@dataclass
+class Prepared:
+    """Examples as columns, and what it takes to find the way back."""
+
+    columns: dict[str, Any]
+    examples: Sequence[Any]
+    notes: list[str] = field(default_factory=list)  # what was cut or left out, in sentences
+    more: dict[str, Any] = field(default_factory=dict)  # windows, alignment
+
+
+class Task:
+    """One task: its head, its columns, its scores, its predictions. A subclass fills in what differs."""
+
+    name: ClassVar[str]
+    data: ClassVar[str]  # the `task` of the data sets that it takes
+    metric: ClassVar[str]  # what the best checkpoint is chosen by
+    max_tokens: ClassVar[int] = 512
+
+    def __init__(self, labels: Sequence[str], reading: Reading) -> None:
+        self.labels, self.reading = tuple(labels), reading
+
+    # ------------------------------------------------------------------------------------------------ the model
+
+    def head(self) -> type:
+        """The class of the model."""
+        raise NotImplementedError
+
+    def configuration(self) -> dict[str, Any]:
+        """Fields of the model's configuration that the task decides."""
+        return {"id2label": dict(enumerate(self.labels))}
+
+    def loss(self) -> Any:
+        """What is minimised."""
+        return ModelLoss()
+
+    # ------------------------------------------------------------------------------------------------ the data
+
+    def prepare(self, examples: Sequence[Any], tokenizer: Any, *, labelled: bool = True) -> Prepared:
+        """Examples as columns of numbers."""
+        raise NotImplementedError
+
+    def batches(
+        self, prepared: Prepared, tokenizer: Any, *, size: int | None, tokens: int | None, shuffle: int | None
+    ) -> Any:
+        """Batches for training."""
+        return PaddedBatches(prepared.columns, tokens, size, shuffle, pad={"input_ids": tokenizer.pad_token_id or 0})
+
+    def reading_batches(self, prepared: Prepared, tokenizer: Any) -> Any:
+        """Batches for evaluation and prediction, in the order that is quickest."""
+        return PaddedBatches(prepared.columns, EVALUATION_TOKENS, pad={"input_ids": tokenizer.pad_token_id or 0})
+
+    def longest(self, tokenizer: Any) -> int:
+        """How many tokens a row may have."""
+        most = min(self.max_tokens, getattr(tokenizer, "model_max_length", self.max_tokens))
+        asked = self.reading.max_tokens
+        return most if asked is None else asked
+
+    # ------------------------------------------------------------------------------------------------ the answers
+
+    def keep(self, answer: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What an evaluation keeps of each batch, (B, ...) by name."""
+        kept = {"logits": answer.logits}
+        return {**kept, "labels": batch["labels"]} if "labels" in batch else kept
+
+    def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
+        """Numbers by name, "loss" and `metric` among them."""
+        raise NotImplementedError
+
+    def report(self, found: Evaluation, prepared: Prepared) -> Any:
+        """The scores in full, to be shown."""
+        raise NotImplementedError
+
+    def examples(self, inputs: Iterable[Any]) -> list[Any]:
+        """Examples without labels from what a person gives: texts, pairs, dictionaries.
+
+        Raises:
+            DataError: something else; the sentence says which, and what is expected.
+        """
+        raise NotImplementedError
+
+    def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:
+        """One dictionary an example, with text, label and score among its keys."""
+        raise NotImplementedError
+
+
+def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """An input of a person as a dictionary: a text is the first field, a tuple or list all of them in order.
+
+    Raises:
+        DataError: fields that are missing or not known.
+    """
+    if isinstance(given, str):
+        given = (given,)
+    if isinstance(given, tuple | list):
+        given = dict(zip((*fields, *optional), given, strict=False))
+    expected = f"a dictionary with {' and '.join(fields)}"
+    if optional:
+        expected += f", and {' and '.join(optional)} if you like"
+    if not isinstance(given, Mapping):
+        raise DataError(f"Input {number} is a {type(given).__name__}; {expected} is expected.")
+    missing = [name for name in fields if name not in given]
+    if missing:
+        raise DataError(f"Input {number} has no {missing[0]}; {expected} is expected.")
+    for name in (*fields, *optional):
+        value = given.get(name)
+        if value is not None and not isinstance(value, str | list | tuple):
+            raise DataError(f"Input {number} has a {type(value).__name__} as {name}; a text is expected.")
+    return dict(given)

@@ -1,0 +1,185 @@
+"""A label, several labels, or a number for a text or for a pair of texts.
+
+Letters: n examples, B batch, T tokens, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from course_lib import metrics
+from course_lib.datasets import Example
+from course_lib.finetuning.tasks import Prepared, Task, as_dictionary
+from course_lib.heads import BertForSequenceClassification
+from course_lib.long_texts import cut
+from course_lib.training import Evaluation
+
+
+class OfTexts(Task):
+    """What the three share: texts and pairs in, a score or several out."""
+
+    problem_type: str
+
+    def head(self) -> type:
+        """`BertForSequenceClassification`: a linear layer on the pooler."""
+        return BertForSequenceClassification
+
+    def configuration(self) -> dict[str, Any]:
+        """The names of the labels, and which loss."""
+        return {**super().configuration(), "problem_type": self.problem_type}
+
+    def prepare(self, examples: Sequence[Example], tokenizer: Any, *, labelled: bool = True) -> Prepared:
+        """Columns input_ids, attention_mask, token_type_ids, and labels."""
+        longest = self.longest(tokenizer)
+        columns, shortened = _encode(examples, tokenizer, longest, self.reading.cut)
+        notes = []
+        if shortened:
+            notes.append(f"{shortened:,} of {len(examples):,} texts are longer than {longest} tokens and were cut.")
+        if labelled:
+            columns["labels"] = self.label_column(examples)
+        return Prepared(columns, examples, notes)
+
+    def label_column(self, examples: Sequence[Example]) -> Tensor:
+        """(n,) or (n, K)."""
+        return torch.tensor([example.label for example in examples])
+
+    def examples(self, inputs: Iterable[Any]) -> list[Example]:
+        """From texts, (text, pair), or dictionaries with text and pair."""
+        found = []
+        for number, given in enumerate(inputs):
+            fields = as_dictionary(given, number, ("text",), ("pair",))
+            found.append(Example(fields["text"], 0, fields.get("pair")))
+        return found
+
+    def _begin(self, example: Example) -> dict[str, Any]:
+        return {"text": example.text} if example.pair is None else {"text": example.text, "pair": example.pair}
+
+
+def _encode(examples: Sequence[Example], tokenizer: Any, longest: int, how: str) -> tuple[dict[str, Any], int]:
+    """Columns of tokens, and how many texts were cut: pairs from the longer of the two, single texts as asked."""
+    single = [number for number, example in enumerate(examples) if example.pair is None]
+    paired = [number for number, example in enumerate(examples) if example.pair is not None]
+    columns: dict[str, list[Any]] = {}
+    shortened = 0
+    if single:
+        rows = tokenizer([examples[i].text for i in single], verbose=False)
+        kept = [cut(row, longest, how) for row in rows["input_ids"]]
+        shortened += sum(len(before) > len(after) for before, after in zip(rows["input_ids"], kept, strict=True))
+        given = {"input_ids": kept, "attention_mask": [[1] * len(row) for row in kept]}
+        if "token_type_ids" in rows:
+            given["token_type_ids"] = [[0] * len(row) for row in kept]
+        _place(columns, single, given, len(examples))
+    if paired:
+        texts, pairs = ([getattr(examples[i], side) for i in paired] for side in ("text", "pair"))
+        shortened += sum(len(row) > longest for row in tokenizer(texts, pairs, verbose=False)["input_ids"])
+        rows = tokenizer(texts, pairs, truncation=True, max_length=longest)
+        _place(columns, paired, rows, len(examples))
+    return columns, shortened
+
+
+def _place(columns: dict[str, list[Any]], numbers: list[int], rows: Mapping[str, Any], examples: int) -> None:
+    for name, values in rows.items():
+        column = columns.setdefault(name, [None] * examples)
+        for number, value in zip(numbers, values, strict=True):
+            column[number] = value
+
+
+class Classification(OfTexts):
+    """One of K classes."""
+
+    name, data, metric = "classification", "classification", "accuracy"
+    problem_type = "single_label_classification"
+
+    def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
+        """loss, accuracy, macro_f1."""
+        return {
+            "loss": found.loss,
+            "accuracy": found.accuracy,
+            "macro_f1": metrics.macro_f1(found.labels, found.predictions),
+        }
+
+    def report(self, found: Evaluation, prepared: Prepared) -> metrics.Report:
+        """Each class by itself."""
+        return metrics.classification_report(found.labels, found.predictions, self.labels)
+
+    def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:
+        """text, label, score: the probability of that label."""
+        best = outputs["logits"].softmax(dim=-1).max(dim=-1)
+        return [
+            {**self._begin(example), "label": self.labels[label], "score": score}
+            for example, label, score in zip(
+                prepared.examples, best.indices.tolist(), best.values.tolist(), strict=True
+            )
+        ]
+
+
+class MultiLabel(OfTexts):
+    """Any of K labels."""
+
+    name, data, metric = "multi-label", "multi-label", "micro_f1"
+    problem_type = "multi_label_classification"
+
+    def label_column(self, examples: Sequence[Example]) -> Tensor:
+        """(n, K) of 0 and 1."""
+        column = torch.zeros(len(examples), len(self.labels))
+        for row, example in zip(column, examples, strict=True):
+            row[list(example.label)] = 1.0
+        return column
+
+    def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
+        """loss, micro_f1, macro_f1, subset_accuracy: all labels of a text right."""
+        guessed, truth = (found.logits > 0).long(), found.labels.long()
+        return {
+            "loss": found.loss,
+            "micro_f1": metrics.micro_f1(found.labels, guessed.bool()),
+            "macro_f1": metrics.macro_f1(found.labels, guessed.bool()),
+            "subset_accuracy": (guessed == truth).all(dim=1).double().mean().item(),
+        }
+
+    def report(self, found: Evaluation, prepared: Prepared) -> metrics.MultilabelReport:
+        """Each label by itself."""
+        return metrics.multilabel_report(found.labels, (found.logits > 0).long(), self.labels)
+
+    def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:
+        """text, label: the names that hold, score: the probability of each name."""
+        found = []
+        for example, row in zip(prepared.examples, outputs["logits"].sigmoid().tolist(), strict=True):
+            by_name = dict(zip(self.labels, row, strict=True))
+            chosen = [name for name, score in by_name.items() if score > 0.5]
+            found.append({**self._begin(example), "label": chosen, "score": by_name})
+        return found
+
+
+class Regression(OfTexts):
+    """One number, such as how alike two sentences are."""
+
+    name, data, metric = "regression", "regression", "spearman"
+    problem_type = "regression"
+
+    def label_column(self, examples: Sequence[Example]) -> Tensor:
+        """(n,)."""
+        return torch.tensor([float(example.label) for example in examples])
+
+    def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
+        """loss, pearson, spearman."""
+        values = found.logits.flatten()
+        return {
+            "loss": found.loss,
+            "pearson": metrics.pearson(found.labels, values),
+            "spearman": metrics.spearman(found.labels, values),
+        }
+
+    def report(self, found: Evaluation, prepared: Prepared) -> metrics.RegressionScores:
+        """Both correlations and the mean squared error."""
+        return metrics.regression_scores(found.labels, found.logits.flatten())
+
+    def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:
+        """text, label: the number, score: the same."""
+        return [
+            {**self._begin(example), "label": round(value, 4), "score": value}
+            for example, value in zip(prepared.examples, outputs["logits"].flatten().tolist(), strict=True)
+        ]

@@ -1,0 +1,342 @@
+"""`fine_tune`: a model, a data set and a recipe in; a model that evaluates and predicts out.
+
+OUTPUT/
+  config.json, model.safetensors     the best model, as transformers reads it too
+  tokenizer.json, ...                its tokenizer
+  fine_tuning.json                   task, labels, recipe, data, scores, versions
+  history.csv                        every evaluation
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from course_lib import training
+from course_lib.errors import DataError, ModelFilesError, TrainingError
+from course_lib.finetuning.answers import Answers
+from course_lib.finetuning.choices import Choices
+from course_lib.finetuning.sentences import NextSentence
+from course_lib.finetuning.tags import Tags
+from course_lib.finetuning.tasks import Reading, Task
+from course_lib.finetuning.texts import Classification, MultiLabel, Regression
+from course_lib.finetuning.words import MaskedWords, NextWords
+from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher
+
+TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (
+        Classification, MultiLabel, Regression, Tags, Answers, Choices, NextSentence, MaskedWords, NextWords
+    )
+}  # fmt: skip
+_CARD = "fine_tuning.json"
+_CHUNK = 512  # inputs that are predicted at once
+
+
+@dataclass(frozen=True)
+class Result:
+    """How good a model is on some examples."""
+
+    scores: dict[str, float]
+    report: Any  # to be shown
+    evaluation: Evaluation
+    examples: Sequence[Any]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        return "\n".join([numbers, *self.notes, "", str(self.report)])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        numbers = ", ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        shown = getattr(self.report, "_repr_html_", lambda: f"<pre>{escape(str(self.report))}</pre>")()
+        return f"<p>{escape(' '.join([numbers + '.', *self.notes]))}</p>{shown}"
+
+
+class FineTuned:
+    """A model with its task: evaluates, predicts, saves itself."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        task: Task,
+        *,
+        data: Any = None,
+        history: Training | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.model, self.tokenizer, self.task = model, tokenizer, task
+        self.data, self.history, self.precision = data, history, precision
+
+    @classmethod
+    def load(cls, folder: str | Path) -> FineTuned:
+        """What `fine_tune` wrote into its output folder.
+
+        Raises:
+            ModelFilesError: there is no such folder, or not of this kind.
+        """
+        from course_lib import pretrained
+
+        folder = Path(folder).expanduser()
+        card = folder / _CARD
+        if not card.is_file():
+            what = "has no " + _CARD if folder.is_dir() else "is no folder"
+            raise ModelFilesError(
+                f"'{folder}' {what}; give a folder that `python -m course_lib train --output` or fine_tune wrote."
+            )
+        try:
+            known = json.loads(card.read_text(encoding="utf-8"))
+            task = TASKS[known["task"]](known["labels"], Reading(**known["reading"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFilesError(f"'{card}' is damaged ({error}); train again into another folder.") from error
+        model = task.head().from_pretrained(folder)
+        return cls(model, pretrained.load_tokenizer(str(folder)), task, precision=known["recipe"]["precision"])
+
+    def evaluate(self, examples: Any = "test", *, precision: str | None = None) -> Result:
+        """Scores and a report on labelled examples: a list, or the name of a part of the data set it was trained on.
+
+        Raises:
+            DataError: no examples, or no data set to take the part from.
+        """
+        if isinstance(examples, str):
+            if self.data is None:
+                raise DataError(
+                    f"This model was loaded and has no data set with it; give examples instead of {examples!r}, such as "
+                    f"load_dataset(folder).{examples}."
+                )
+            examples = self.data.require(examples, "the evaluation")
+        examples = list(examples)
+        if not examples:
+            raise DataError("There are no examples to evaluate; give at least one.")
+        prepared = self.task.prepare(examples, self.tokenizer)
+        found = training.evaluate(
+            self.model,
+            self.task.reading_batches(prepared, self.tokenizer),
+            loss=self.task.loss(),
+            keep=self.task.keep,
+            precision=self.precision if precision is None else precision,
+        )
+        return Result(
+            self.task.scores(found, prepared),
+            self.task.report(found, prepared),
+            found,
+            prepared.examples,
+            tuple(prepared.notes),
+        )
+
+    def predict(self, inputs: Any) -> list[dict[str, Any]]:
+        """A dictionary for each input, with text, label and score: for one text, or a list.
+
+        What an input is depends on the task: a text; a pair, (text, pair); (question, context); a dictionary with
+        question and choices; a sentence or a list of words; a text with [MASK].
+
+        Raises:
+            DataError: an input of another kind; the sentence says what is expected.
+        """
+        one = isinstance(inputs, str | dict | tuple)
+        return list(self.predict_stream([inputs] if one else inputs))
+
+    def predict_stream(self, inputs: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """As `predict`, of any number of inputs: some hundred are held at a time."""
+        waiting = iter(inputs)
+        while chunk := list(islice(waiting, _CHUNK)):
+            yield from self._predict(self.task.examples(chunk))
+
+    def _predict(self, examples: list[Any]) -> list[dict[str, Any]]:
+        prepared = self.task.prepare(examples, self.tokenizer, labelled=False)
+        if isinstance(self.task, NextWords):
+            return self.task.generate(self.model, prepared)
+        outputs = answers(self.model, self.task.reading_batches(prepared, self.tokenizer), self.task)
+        return self.task.predictions(outputs, prepared)
+
+    def save(self, folder: str | Path, **more: Any) -> Path:
+        """Model, tokenizer and card into a folder, as transformers' pipelines and `load` read them.
+
+        Raises:
+            TrainingError: the folder cannot be written.
+        """
+        folder = Path(folder).expanduser()
+        training.prepare_output(folder, resume=True)
+        training.save_model(self.model, folder)
+        self._write_card(folder, **more)
+        return folder
+
+    def _write_card(self, folder: Path, **more: Any) -> None:
+        self.tokenizer.save_pretrained(folder)
+        card = {
+            "task": self.task.name,
+            "labels": self.task.labels,
+            "reading": dataclasses.asdict(self.task.reading),
+            "recipe": {"precision": self.precision},
+            **more,
+        }
+        part = folder / (_CARD + ".part")
+        part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(folder / _CARD)
+
+
+def answers(model: nn.Module, batches: Any, task: Task) -> dict[str, Tensor]:
+    """What the model says about examples without labels: what the task keeps, (n, ...) by name, in their order."""
+    import torch
+
+    from course_lib.training.evaluation import join_batches, to_device
+
+    was_training = model.training
+    model.eval()
+    found: dict[str, list[Tensor]] = {}
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                for name, tensor in task.keep(model(**to_device(batch, model)), batch).items():
+                    found.setdefault(name, []).append(tensor.float().cpu())
+    finally:
+        model.train(was_training)
+    return {name: batches.restore(join_batches(name, tensors)) for name, tensors in found.items()}
+
+
+def fine_tune(
+    data: Any,
+    model: str | Path | nn.Module = "default",
+    *,
+    task: str | None = None,
+    tokenizer: Any = None,
+    recipe: Recipe = FINE_TUNING,
+    output: str | Path | None = None,
+    resume: bool = False,
+    batch_size: int | None = 32,
+    batch_tokens: int | None = None,
+    train_layers: int | None = None,
+    class_weights: bool = False,
+    reading: Reading | None = None,
+    seed: int = 0,
+    watchers: Sequence[Watcher] = (),
+    progress: bool | None = None,
+    **changes: Any,
+) -> FineTuned:
+    """Fine-tune a model on a data set; the best checkpoint on dev is what comes back.
+
+    Args:
+        data: of `load_dataset`.
+        model: "default", a name on the hub, or a folder; or a head of ours or transformers', with its tokenizer.
+        task: one of `TASKS`; by default what the data set is for ("masked-words" for plain documents).
+        recipe: how to train; `changes` are fields of it, as in `fine_tune(data, epochs=2)`.
+        output: a folder for the model; a run that was cut off goes on from there with resume=True.
+        batch_size, batch_tokens: examples, or positions with their padding, a batch; either or both.
+        train_layers: None trains everything; n the last n layers and the head; 0 the head alone.
+        class_weights: let every class count alike in the loss, however rare.
+        reading: how texts become tokens.
+        seed: of new weights, dropout and the order of the examples.
+        watchers, progress: as in `training.fit`.
+
+    Raises:
+        DataError: a data set without train, with one class only, or of another task.
+        ValueError: an unknown task or choice.
+        TrainingError: see `training.fit`.
+    """
+    recipe = recipe.but(**changes)
+    kind = _task(data, task)(data.labels, reading or Reading())
+    examples = data.require("train", "training")
+    _check_labels(kind, data)
+    folder = None if output is None else Path(output).expanduser()
+    if folder is not None and (folder / _CARD).is_file():
+        if not resume:
+            raise TrainingError(f"'{folder}' has a trained model already; give another folder, or remove it first.")
+        done = FineTuned.load(folder)
+        done.data = data
+        return done
+    training.set_seed(seed)
+    model, tokenizer = _model(model, tokenizer, kind)
+    if train_layers is not None:
+        from course_lib import optim
+
+        optim.freeze(model, layers=train_layers)
+    train = kind.prepare(examples, tokenizer)
+    dev = kind.prepare(data.dev, tokenizer) if len(data.dev) else None
+    loss = kind.loss()
+    if class_weights:
+        if not isinstance(kind, Classification):
+            raise ValueError(f"class_weights are for classification; the task is {kind.name}.")
+        loss = training.WeightedCrossEntropy(training.class_weights(train.columns["labels"], len(kind.labels)))
+    history = training.fit(
+        model,
+        kind.batches(train, tokenizer, size=batch_size, tokens=batch_tokens, shuffle=seed),
+        None if dev is None else kind.reading_batches(dev, tokenizer),
+        recipe=recipe if recipe.metric or dev is None else recipe.but(metric=kind.metric),
+        output=folder,
+        resume=resume,
+        loss=loss,
+        keep=kind.keep,
+        score=lambda found: kind.scores(found, dev),
+        watchers=watchers,
+        progress=progress,
+    )
+    tuned = FineTuned(model, tokenizer, kind, data=data, history=history, precision=recipe.precision)
+    if folder is not None and training.is_main_process():
+        tuned._write_card(
+            folder,
+            recipe=dataclasses.asdict(recipe),
+            batch={"size": batch_size, "tokens": batch_tokens},
+            seed=seed,
+            data=str(data.folder),
+            examples={name: len(part) for name, part in data.splits.items()},
+            kept={"step": history.kept.step, "epoch": history.kept.number, **history.kept.scores},
+            notes=[*data.notes, *train.notes],
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=training.versions(),
+        )
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the run is over: nothing to go on from
+    return tuned
+
+
+def _task(data: Any, name: str | None) -> type[Task]:
+    if name is None:
+        name = "masked-words" if data.task == "documents" else data.task
+    if name not in TASKS:
+        raise ValueError(f"There is no task {name!r}; it may be {', '.join(TASKS)}.")
+    if TASKS[name].data != data.task:
+        raise DataError(
+            f"'{data.folder}' is for {data.task} ({data.why.rstrip('.')}), and {name} needs data for {TASKS[name].data}: give other data, "
+            "or leave the task out."
+        )
+    return TASKS[name]
+
+
+def _check_labels(task: Task, data: Any) -> None:
+    if isinstance(task, Classification) and task.data == "classification":
+        seen = {example.label for example in data.train}
+        if len(seen) < 2:
+            raise DataError(
+                f"All {len(data.train):,} training examples of '{data.folder}' have the label "
+                f"'{data.labels[next(iter(seen))]}'; a classifier needs examples of at least two."
+            )
+
+
+def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:
+    from course_lib import pretrained
+
+    if isinstance(model, nn.Module):
+        if tokenizer is None:
+            raise ValueError("A model that is built already needs its tokenizer: give tokenizer=.")
+        return model, tokenizer
+    tokenizer = pretrained.load_tokenizer(str(model)) if tokenizer is None else tokenizer
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
+        built = task.head().from_pretrained(model, **task.configuration())
+    import torch
+
+    if torch.accelerator.is_available():
+        built.to(torch.accelerator.current_accelerator())
+    return built, tokenizer

@@ -1,0 +1,132 @@
+"""The three commands: train, evaluate, predict."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from course_lib.__main__ import main
+from course_lib.datasets import write_dataset
+
+OPTIONS = ["--epochs", "3", "--batch-size", "4", "--learning-rate", "0.004", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, data, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("command")
+    write_dataset(data["classification"], folder / "data")
+    assert (
+        main(["train", "--model", str(tiny), "--data", str(folder / "data"), "--output", str(folder / "out"), *OPTIONS])
+        == 0
+    )
+    return folder
+
+
+def lines(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_train_says_what_it_found_and_where_the_model_is(tiny, data, tmp_path, capsys) -> None:
+    write_dataset(data["tags"], tmp_path / "data")
+    arguments = ["train", "--model", str(tiny), "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    assert main([*arguments, *OPTIONS, "--tensorboard", "--warmup", "2", "--schedule", "linear"]) == 0
+    said = capsys.readouterr()
+    assert "tags" in said.err and "train: 3" in said.err
+    assert (
+        "Kept: step" in said.out and "test: loss" in said.out and f"The model is in '{tmp_path / 'out'}'." in said.out
+    )
+    assert list((tmp_path / "out" / "tensorboard").iterdir())
+
+
+def test_a_pair_of_commands_gives_the_scores_again(trained, capsys) -> None:
+    assert main(["evaluate", "--model", str(trained / "out"), "--data", str(trained / "data"), "--json"]) == 0
+    scores = lines(capsys)[0]
+    assert set(scores) == {"loss", "accuracy", "macro_f1"}
+    assert main(["evaluate", "--model", str(trained / "out"), "--data", str(trained / "data"), "--part", "dev"]) == 0
+    assert "weather" in capsys.readouterr().out
+
+
+def test_predict_takes_a_text_a_file_or_standard_input(trained, capsys, tmp_path, monkeypatch) -> None:
+    model = ["predict", "--model", str(trained / "out")]
+    assert main([*model, "--text", "rain and sun"]) == 0
+    (one,) = lines(capsys)
+    assert one["text"] == "rain and sun" and one["label"] in ("weather", "sport") and 0 < one["score"] <= 1
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes("\ufeffrain and sun\r\n\r\ngoal\tmatch\r\n".encode())
+    assert main([*model, "--file", str(texts)]) == 0
+    first, second = lines(capsys)
+    assert first == one and second["pair"] == "match"
+    for name, content in (
+        ("a.jsonl", '{"text": "rain and sun", "other": 1}\n'),
+        ("a.csv", "text,other\nrain and sun,1\n"),
+        ("a.tsv", "text\tother\nrain and sun\t1\n"),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert main([*model, "--file", str(tmp_path / name)]) == 0
+        assert lines(capsys) == [one]
+    for source in (["-"], ["--file", "-"]):
+        monkeypatch.setattr(sys, "stdin", io.StringIO("rain and sun\n{ not json\n"))
+        assert main([*model, *source]) == 0
+        first, second = lines(capsys)
+        assert first["label"] == one["label"] and second["text"] == "{ not json"
+    assert main([*model, "--text", "rain and sun", "--table"]) == 0
+    assert one["label"] in capsys.readouterr().out
+
+
+def test_predictions_come_as_the_inputs_do(trained) -> None:
+    """Nothing waits for the end of a long file: the first answers are there before the last input is read."""
+    from course_lib.finetuning import FineTuned
+
+    given = []
+
+    def inputs():
+        for number in range(1300):
+            given.append(number)
+            yield "rain"
+
+    stream = FineTuned.load(trained / "out").predict_stream(inputs())
+    next(stream)
+    assert len(given) < 1300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "--model", "OUT"], "There is nothing to predict"),
+        (["predict", "--model", "OUT", "--file", "none.txt"], "There is no file 'none.txt'"),
+        (["predict", "--model", "DATA", "--text", "a"], "has no fine_tuning.json"),
+        (["evaluate", "--model", "OUT", "--data", "none"], "none"),
+        (["train", "--data", "DATA", "--output", "OUT"], "has a trained model already"),
+        (["train", "--data", "DATA", "--output", "NEW", "--epochs", "0"], "epochs is 0"),
+        (["train", "--data", "DATA", "--output", "NEW", "--task", "tagging"], "There is no task 'tagging'"),
+        (["train", "--data", "DATA", "--output", "NEW", "--columns", "text"], "--columns has 'text'"),
+        (["train", "--data", "DATA", "--output", "NEW", "--model", "no/where-at-all"], "no/where-at-all"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_writes_nothing(trained, tmp_path, capsys, monkeypatch, arguments, words) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    places = {"OUT": trained / "out", "DATA": trained / "data", "NEW": tmp_path / "new"}
+    assert main([str(places.get(a, a)) for a in arguments]) == 1
+    said = capsys.readouterr()
+    assert words in said.err and "Traceback" not in said.err and not (tmp_path / "new").exists()
+
+
+def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text":\n', encoding="utf-8")
+    assert main(["predict", "--model", str(trained / "out"), "--file", str(tmp_path / "a.jsonl")]) == 1
+    assert "Line 2 of" in capsys.readouterr().err
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
+    assert main(["predict", "--model", str(trained / "out"), "--file", str(tmp_path / "a.txt")]) == 1
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_labels_in_another_order_are_no_evaluation(trained, data, tmp_path, capsys) -> None:
+    other = data["classification"].replace(labels=("sport", "weather"))
+    write_dataset(other, tmp_path / "data")
+    assert main(["evaluate", "--model", str(trained / "out"), "--data", str(tmp_path / "data")]) == 1
+    assert "in another order" in capsys.readouterr().err
+    write_dataset(data["classification"].replace(labels=("a", "b")), tmp_path / "more")
+    assert main(["evaluate", "--model", str(trained / "out"), "--data", str(tmp_path / "more")]) == 1
+    assert "has the labels a, b" in capsys.readouterr().err

@@ -1,0 +1,280 @@
+"""Each task from a data set to predictions: it learns, is scored, is saved, and says the same after loading."""
+
+import json
+import math
+
+import pytest
+import torch
+import transformers
+
+from course_lib.datasets import Document, Example, TaggedSentence
+from course_lib.errors import DataError, ModelFilesError, TrainingError
+from course_lib.finetuning import TASKS, FineTuned, Reading, fine_tune
+
+RECIPE = {"epochs": 30, "learning_rate": 0.004, "warmup": 0.0, "precision": "float32", "schedule": "constant",
+          "batch_size": 4, "progress": False}  # fmt: skip
+INPUTS = {
+    "classification": ["rain and sun", "match and goal"],
+    "multi-label": ["rain and sun", "goal and goal"],
+    "regression": [("rain", "rain"), ("rain", "sun")],
+    "tags": ["Anna Bell likes rain", ["rain", "falls"]],
+    "answers": [
+        ("Where does the fox sleep?", "The red fox sleeps in Turin."),
+        {"question": "When?", "context": "In May."},
+    ],
+    "choices": [{"question": "What falls?", "choices": ["rain", "a goal", "the sun"]}],
+    "next-sentence": [("rain falls on the roof .", "the roof leaks .")],
+    "masked-words": ["the [MASK] leaks ."],
+    "next-words": ["the roof"],
+}
+LEARNT = {  # what learning by heart reaches at least
+    "classification": ("accuracy", 1.0), "multi-label": ("micro_f1", 0.9), "regression": ("pearson", 0.85),
+    "tags": ("entity_f1", 1.0), "answers": ("exact_match", 1.0), "choices": ("accuracy", 1.0),
+    "next-sentence": ("accuracy", 0.8), "masked-words": ("likelihood", 0.01), "next-words": ("accuracy", 0.6),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny, data, tmp_path_factory) -> dict[str, FineTuned]:
+    found = {}
+    for name, task in TASKS.items():
+        output = tmp_path_factory.mktemp("tuned") / name
+        options = {
+            **RECIPE,
+            "epochs": 70 if name == "multi-label" else 40 if "words" in name or name == "regression" else 30,
+        }
+        found[name] = fine_tune(data[task.data], tiny, task=name, output=output, seed=1, **options)
+        found[name].folder = output
+    return found
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_it_learns_and_is_scored(tuned, name) -> None:
+    metric, least = LEARNT[name]
+    result = tuned[name].evaluate("train")
+    found = {**result.scores, "likelihood": math.exp(-result.scores["loss"])}  # at first 1 / 30,522
+    assert found[metric] >= least, result.scores
+    assert tuned[name].task.metric in result.scores and math.isfinite(result.scores["loss"])
+    assert str(result).startswith("loss ") and "<p>" in result._repr_html_()
+    assert tuned[name].history.metric == tuned[name].task.metric
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_it_says_the_same_after_loading(tuned, name) -> None:
+    loaded = FineTuned.load(tuned[name].folder)
+    assert loaded.predict(INPUTS[name]) == tuned[name].predict(INPUTS[name])
+    again = loaded.evaluate(tuned[name].data.dev)
+    assert again.scores == pytest.approx(tuned[name].evaluate("dev").scores)
+    assert again.scores == pytest.approx(dict(tuned[name].history.kept.scores), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_predictions_are_json_with_text_label_and_score(tuned, name) -> None:
+    for prediction in tuned[name].predict(INPUTS[name]):
+        assert {"text", "label", "score"} <= set(prediction)
+        assert json.loads(json.dumps(prediction)) == prediction
+
+
+@pytest.mark.parametrize("name", [n for n in TASKS if n not in ("regression",)])
+def test_what_was_learnt_is_predicted(tuned, name) -> None:
+    first = tuned[name].predict(INPUTS[name])[0]
+    expected = {
+        "classification": "weather", "multi-label": ["rain", "sun"], "answers": "Turin", "choices": "rain", "next-sentence": "follows",
+        "masked-words": first["label"], "next-words": first["label"],
+    }  # fmt: skip
+    if name == "tags":
+        assert [(n["type"], n["text"], n["start"], n["end"]) for n in first["label"]] == [("PER", "Anna Bell", 0, 9)]
+    else:
+        assert first["label"] == expected[name]
+    if name in ("masked-words", "next-words"):
+        assert first["label"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_predictions_do_not_depend_on_their_neighbours(tuned, name) -> None:
+    def close(one, other):
+        return {k: v for k, v in one.items() if not isinstance(v, float | list | dict)} == {
+            k: v for k, v in other.items() if not isinstance(v, float | list | dict)
+        } and (isinstance(one["score"], dict) or one["score"] == pytest.approx(other["score"], abs=1e-5))
+
+    given = INPUTS[name][0]
+    alone = tuned[name].predict([given])[0]
+    longer = {
+        "classification": ["goal " * 30, ("a", "b")], "multi-label": ["goal " * 30, ("a", "b")], "regression": [("a " * 20, "b")],
+        "tags": ["word " * 30], "answers": [("Who?", "word " * 90)],
+        "choices": [{"question": "Q?", "choices": ["a", "b"]}, {"question": "Q " * 20, "choices": ["a", "b " * 9, "c"]}],
+        "next-sentence": [("a " * 20, "b")], "masked-words": ["[MASK] " + "word " * 30], "next-words": ["word " * 20],
+    }[name]  # fmt: skip
+    if name == "choices":
+        longer = longer[1:]  # one batch has one number of choices
+    assert close(tuned[name].predict([*longer, given, *longer])[len(longer)], alone)
+
+
+def test_the_folder_is_one_that_transformers_pipelines_read(tuned) -> None:
+    transformers.utils.logging.disable_progress_bar()
+    pipeline = transformers.pipeline
+    ours = tuned["classification"].predict("rain and sun")[0]
+    theirs = pipeline("text-classification", str(tuned["classification"].folder))("rain and sun")[0]
+    assert theirs["label"] == ours["label"] and theirs["score"] == pytest.approx(ours["score"], abs=1e-5)
+    found = pipeline("token-classification", str(tuned["tags"].folder), aggregation_strategy="first")(
+        "Anna Bell likes rain"
+    )
+    assert [(n["entity_group"], n["start"], n["end"]) for n in found] == [("PER", 0, 9)]
+    words = pipeline("fill-mask", str(tuned["masked-words"].folder))("the [MASK] leaks .")
+    ours = tuned["masked-words"].predict("the [MASK] leaks .")[0]
+    assert words[0]["token_str"] == ours["label"] and words[0]["score"] == pytest.approx(ours["score"], abs=1e-5)
+
+
+def test_the_folder_has_the_model_its_card_and_its_history_and_nothing_else(tuned) -> None:
+    folder = tuned["classification"].folder
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "fine_tuning.json", "history.csv", "tokenizer.json"} <= names
+    assert not any(name.endswith(".part") or name == "checkpoints" for name in names)
+    card = json.loads((folder / "fine_tuning.json").read_text(encoding="utf-8"))
+    assert card["task"] == "classification" and card["labels"] == ["weather", "sport"] and card["seed"] == 1
+    assert card["examples"] == {"train": 12, "dev": 12, "test": 12} and card["kept"]["step"] > 0
+
+
+def test_the_same_seed_gives_the_same_model(tiny, data, tuned) -> None:
+    again = fine_tune(data["tags"], tiny, seed=1, **RECIPE)
+    one, other = again.model.state_dict(), tuned["tags"].model.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_heads_of_transformers_are_fine_tuned_too(tiny, data, tokenizer) -> None:
+    model = transformers.BertForSequenceClassification.from_pretrained(tiny, num_labels=2)
+    found = fine_tune(data["classification"], model, tokenizer=tokenizer, **{**RECIPE, "epochs": 20})
+    assert found.evaluate("train").scores["accuracy"] == 1.0
+
+
+def test_the_head_alone_can_learn(tiny, data) -> None:
+    found = fine_tune(data["classification"], tiny, train_layers=0, **{**RECIPE, "epochs": 2})
+    trained = [name for name, p in found.model.named_parameters() if p.requires_grad]
+    assert trained and all(name.startswith(("classifier", "bert.pooler")) for name in trained)
+
+
+def test_rare_classes_can_count_alike(tiny, data) -> None:
+    plain = fine_tune(data["classification"], tiny, seed=3, **{**RECIPE, "epochs": 1})
+    weighted = fine_tune(data["classification"], tiny, seed=3, class_weights=True, **{**RECIPE, "epochs": 1})
+    assert plain.history.steps[0].loss != weighted.history.steps[0].loss
+    with pytest.raises(ValueError, match="class_weights are for classification; the task is tags"):
+        fine_tune(data["tags"], tiny, class_weights=True, **RECIPE)
+
+
+def test_a_run_that_was_cut_off_goes_on(tiny, data, tmp_path) -> None:
+    from course_lib.training import Watcher
+
+    class Stops(Watcher):
+        def step(self, step):
+            if step.step == 5:
+                raise KeyboardInterrupt
+
+    options = {**RECIPE, "epochs": 3, "seed": 2}
+    whole = fine_tune(data["classification"], tiny, output=tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(data["classification"], tiny, output=tmp_path / "cut", watchers=[Stops()], **options)
+    assert (tmp_path / "cut" / "model.safetensors").is_file()
+    again = fine_tune(data["classification"], tiny, output=tmp_path / "cut", resume=True, **options)
+    one, other = whole.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    done = fine_tune(
+        data["classification"], tiny, output=tmp_path / "cut", resume=True, **options
+    )  # nothing left to do
+    assert done.history is None and done.evaluate("test").scores["accuracy"] >= 0
+    with pytest.raises(TrainingError, match="has a trained model already"):
+        fine_tune(data["classification"], tiny, output=tmp_path / "cut", **options)
+
+
+# ------------------------------------------------------------------------------------------------ long texts
+
+
+def test_what_is_cut_is_said_and_follows_the_choice(tiny, data, tokenizer) -> None:
+    task = TASKS["classification"](("a", "b"), Reading(max_tokens=8, cut="tail"))
+    prepared = task.prepare([Example("one two three four five six seven eight", 0), Example("one", 1)], tokenizer)
+    assert prepared.notes == ["1 of 2 texts are longer than 8 tokens and were cut."]
+    assert tokenizer.decode(prepared.columns["input_ids"][0][1:-1]) == "three four five six seven eight"
+
+
+def test_texts_without_a_word_and_of_100000_characters_are_read(tuned) -> None:
+    long = "rain and sun " * 8000
+    found = tuned["classification"].predict(["", "   ", long])
+    assert [p["text"] for p in found] == ["", "   ", long] and all(0 < p["score"] <= 1 for p in found)
+    assert tuned["tags"].predict([["rain"] * 5000])[0]["tags"].count("O") >= 4900
+    assert tuned["answers"].predict([("Where?", "word " * 3000)])[0]["score"] > 0
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("classification", [3], "Input 0 is a int; a dictionary with text, and pair if you like is expected"),
+        ("classification", ["a", {"pair": "b"}], "Input 1 has no text"),
+        ("classification", [{"text": 4}], "Input 0 has a int as text; a text is expected"),
+        ("answers", ["Where?"], "Input 0 has no context; a dictionary with question and context is expected"),
+        ("choices", [("What?", ["one"])], "Input 0 needs choices, a list of at least two texts"),
+        ("choices", ["What?"], "Input 0 has no choices"),
+        ("next-sentence", ["one"], "Input 0 has no pair"),
+        ("tags", [""], "Input 0 has no words"),
+        ("tags", [[1, 2]], "Input 0 is no sentence"),
+        ("masked-words", ["no gap"], r"Input 0 has no \[MASK\]"),
+    ],
+)
+def test_an_input_of_another_kind_is_one_sentence(tuned, name, given, words) -> None:
+    with pytest.raises(DataError, match=words):
+        tuned[name].predict(given)
+
+
+def test_data_that_cannot_be_trained_on_is_refused_before_anything_is_written(tiny, data, tmp_path) -> None:
+    one_class = data["classification"].replace(train=type(data["classification"].train)([Example("a", 0)] * 3))
+    with pytest.raises(DataError, match="All 3 training examples of 'made here' have the label 'weather'"):
+        fine_tune(one_class, tiny, output=tmp_path / "a")
+    empty = data["classification"].replace(train=type(data["classification"].train)())
+    with pytest.raises(DataError, match="has no train part"):
+        fine_tune(empty, tiny, output=tmp_path / "b")
+    with pytest.raises(DataError, match=r"is for tags .*, and choices needs data for choices"):
+        fine_tune(data["tags"], tiny, task="choices", output=tmp_path / "c")
+    with pytest.raises(ValueError, match="There is no task 'tag'"):
+        fine_tune(data["tags"], tiny, task="tag", output=tmp_path / "d")
+    with pytest.raises(ValueError, match="needs its tokenizer"):
+        fine_tune(data["tags"], torch.nn.Linear(1, 1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_a_model_is_one_sentence(tmp_path) -> None:
+    with pytest.raises(ModelFilesError, match="is no folder; give a folder that"):
+        FineTuned.load(tmp_path / "none")
+    with pytest.raises(ModelFilesError, match=r"has no fine_tuning\.json"):
+        FineTuned.load(tmp_path)
+    (tmp_path / "fine_tuning.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelFilesError, match="is damaged"):
+        FineTuned.load(tmp_path)
+
+
+def test_a_loaded_model_has_no_data_of_its_own(tuned) -> None:
+    with pytest.raises(DataError, match="has no data set with it; give examples instead of 'test'"):
+        FineTuned.load(tuned["tags"].folder).evaluate("test")
+    with pytest.raises(DataError, match="no examples to evaluate"):
+        tuned["tags"].evaluate([])
+
+
+def test_documents_need_to_be_more_than_one_for_next_sentences(tokenizer) -> None:
+    task = TASKS["next-sentence"]((), Reading())
+    with pytest.raises(DataError, match="There are 1 documents; at least two"):
+        task.prepare([Document(("a", "b"))], tokenizer)
+    with pytest.raises(DataError, match="No document has two sentences"):
+        task.prepare([Document(("a",)), Document(("b",))], tokenizer)
+
+
+def test_words_that_were_cut_off_count_as_not_found(tuned, tokenizer) -> None:
+    """A gold name behind the end of what the model reads is a name that it missed."""
+    task = TASKS["tags"](("O", "B-PER", "I-PER"), Reading(max_tokens=4))
+    prepared = task.prepare([TaggedSentence(("rain", "falls", "Anna"), (0, 0, 1))], tokenizer)
+    assert "cut off: 1 word of 1 sentence" in prepared.notes[0]
+    from course_lib.training import Evaluation
+
+    logits = torch.zeros(1, 4, 3)
+    logits[..., 0] = 1
+    scores = task.scores(Evaluation(0.0, {"logits": logits}), prepared)
+    assert scores["entity_f1"] == 0.0 and scores["tag_accuracy"] == pytest.approx(2 / 3)
