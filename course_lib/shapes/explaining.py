@@ -6,7 +6,7 @@ import ast
 import contextlib
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from course_lib.shapes.diagnosis import Diagnosis, Fix, Operand
 from course_lib.shapes.frames import names_in_scope
 from course_lib.shapes.history import History, layer_text
-from course_lib.shapes.operations import Call, Scene, _existing, bind, operation_name, read
+from course_lib.shapes.operations import Call, Scene, bind, existing, operation_name, read
 from course_lib.shapes.provenance import Provenance, provenance_of
 from course_lib.shapes.rules import find
 from course_lib.shapes.rules.convolution import input_names, weight_names
@@ -292,7 +292,7 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
     operands: list[Operand] = []
     for argument, value in call.args.items():
         read = finding.read_as.get(argument, ()) if finding is not None else ()
-        if argument == "weight" and not read:
+        if argument == "weight" and not read and not (finding is not None and finding.means.get("weight")):
             read = {"linear": ("out_features", "in_features"), "embedding": ("rows", "hidden")}.get(call.op, ())
             if "conv" in call.op and value.dim() > 2:
                 read = weight_names("transpose" in call.op, value.dim() - 2)
@@ -305,8 +305,7 @@ def _operands(scene: Scene, call: Call | None, finding: Finding | None) -> tuple
         elif argument == "state_dict":
             continue
         elif isinstance(value, list | tuple | dict):
-            means = finding.means.get(argument, ()) if finding is not None else ()
-            operands += _many(provenance, argument, name, value, means)
+            operands += _many(provenance, argument, name, value, finding.means if finding is not None else {})
     if scene.in_library:
         shown = {id(v) for v in call.args.values()}
         operands += [
@@ -365,7 +364,9 @@ def _operand(
     )
 
 
-def _many(provenance: Provenance, argument: str, name: str, value: Any, means: tuple[str, ...] = ()) -> list[Operand]:
+def _many(
+    provenance: Provenance, argument: str, name: str, value: Any, known: Mapping[str, tuple[str, ...]]
+) -> list[Operand]:
     if isinstance(value, dict) or hasattr(value, "keys"):
         items = [(f"{name}[{key!r}]", item) for key, item in value.items()]
     else:
@@ -384,12 +385,21 @@ def _many(provenance: Provenance, argument: str, name: str, value: Any, means: t
         Operand(
             text,
             tuple(t.shape),
-            _meaning(means if len(means) == t.dim() else provenance.labels(f"{argument}[{i}]", t), (), t),
+            _meaning(_item_labels(provenance, known, argument, i, t), (), t),
             str(t.dtype).removeprefix("torch."),
             argument,
         )
         for i, (text, t) in enumerate(tensors[:_MOST_OPERANDS])
     ]
+
+
+def _item_labels(
+    provenance: Provenance, known: Mapping[str, tuple[str, ...]], argument: str, i: int, tensor: Tensor
+) -> tuple[str, ...]:
+    """What the dimensions of one of many are: as the rule knows them, else by their making."""
+    place = f"{argument}[{i}]"
+    means = known.get(place, known.get(argument, ()))
+    return means if len(means) == tensor.dim() else provenance.labels(place, tensor)
 
 
 def _each(text: str, item: Any) -> list[tuple[str, Tensor]]:
@@ -444,7 +454,7 @@ def _in_expression(scene: Scene) -> list[tuple[str, Tensor]]:
     found: list[tuple[str, Tensor]] = []
     for part in ast.walk(node) if node is not None else ():
         if isinstance(part, ast.Name | ast.Attribute | ast.Subscript):
-            value = _existing(part, names)
+            value = existing(part, names)
             text = ast.unparse(part)
             if (
                 isinstance(value, Tensor)

@@ -179,7 +179,7 @@ class Scene:
         """The value of a part of the source: the very object where a variable holds it, else a stand-in; may be Unknown."""
         node = ast.parse(node, mode="eval").body if isinstance(node, str) else node
         try:
-            real = _existing(node, self.names)
+            real = existing(node, self.names)
             return self.stage().evaluate(node) if real is _NOTHING else real
         except (Unknown, Raised) as problem:
             return problem if isinstance(problem, Unknown) else Unknown(str(problem))
@@ -190,7 +190,7 @@ class Scene:
 _NOTHING = object()
 
 
-def _existing(node: ast.AST, names: Mapping[str, Any]) -> Any:
+def existing(node: ast.AST, names: Mapping[str, Any]) -> Any:
     """The object that a name, an attribute or an item holds, without a stand-in."""
     from course_lib.shapes.standins import attribute
 
@@ -199,7 +199,7 @@ def _existing(node: ast.AST, names: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Name):
         return names.get(node.id, _NOTHING)
     if isinstance(node, ast.Attribute):
-        owner = _existing(node.value, names)
+        owner = existing(node.value, names)
         if owner is _NOTHING:
             return _NOTHING
         try:
@@ -207,14 +207,14 @@ def _existing(node: ast.AST, names: Mapping[str, Any]) -> Any:
         except Unknown:
             return _NOTHING
     if isinstance(node, ast.List | ast.Tuple):
-        items = [_existing(item, names) for item in node.elts]
+        items = [existing(item, names) for item in node.elts]
         if any(item is _NOTHING for item in items):
             return _NOTHING
         return items if isinstance(node, ast.List) else tuple(items)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         return -node.operand.value
     if isinstance(node, ast.Subscript):
-        owner, index = _existing(node.value, names), _existing(node.slice, names)
+        owner, index = existing(node.value, names), existing(node.slice, names)
         if type(owner).__name__ == "BatchEncoding":
             owner = owner.data
         if isinstance(owner, list | tuple | dict) and isinstance(index, int | str):
@@ -379,6 +379,8 @@ def reached(scene: Scene, layer: nn.Module) -> str:
     held = names_in_scope(scene.frames, scene.user)
     for name in ("self", *held):
         owner = held.get(name)
+        if owner is layer and name != "self":
+            return name
         path = module_path(layer, [owner]) if isinstance(owner, nn.Module) else None
         if path is not None:
             return join_path(name, path, owner)
@@ -436,7 +438,7 @@ def _source_call(scene: Scene, node: ast.AST | None) -> Call | None:
         case ast.UnaryOp(operand=operand):
             return Call("truth", "bool", {"input": scene.value(operand)}, {"input": frame.text(operand)})
         case ast.Subscript(value=value, slice=index, ctx=ast.Load()):
-            args = {"input": scene.value(value), "index": scene.value(index)}
+            args = {"input": scene.value(value), "index": _places(scene, index)}
             return Call("getitem", "getitem", args, {"input": frame.text(value), "index": frame.text(index)})
         case ast.Subscript(value=value, slice=index):
             statement = frame.statement
@@ -455,6 +457,14 @@ def _source_call(scene: Scene, node: ast.AST | None) -> Call | None:
                 args = {"input": scene.value(source), "count": len(node.elts)}
                 return Call("unpack", "unpack", args, {"input": frame.text(source), "names": frame.text(node)})
     return None
+
+
+def _places(scene: Scene, index: ast.AST) -> Any:
+    """An index with its own tensors, whose values matter."""
+    if not isinstance(index, ast.Tuple):
+        return scene.value(index)
+    items = tuple(scene.value(item) for item in index.elts)
+    return next((item for item in items if isinstance(item, Unknown)), items)
 
 
 def _two(scene: Scene, op: str, left: ast.AST, right: ast.AST, in_place: bool) -> Call:

@@ -24,7 +24,9 @@ _TARGET_WORDS = re.compile(r"label|target|^y$|y_", re.I)
 _MASK_WORDS = re.compile(r"mask|tril|triu|causal", re.I)
 _MATRIX_WORDS = re.compile(r"weight$|matrix|table|adj|kernel|^w\d?$|^W|lookup|glove|vectors", re.I)
 _HEAD_WORDS = re.compile(r"^(q|k|v|query|key|value|queries|keys|values)$|head", re.I)
-_RECURRENT_STATE = re.compile(r"^(h|c|h0|c0|h_0|c_0|hx|hn|cn|h_n|c_n)$")
+_PICTURE = re.compile(r"^(img|image|pic|picture|photo|pixels?)\d?$", re.I)
+_VECTORS = re.compile(r"emb|feat|tok|hid|vec|patch", re.I)
+_RECURRENT_STATE = re.compile(r"^(h0|c0|h_0|c_0|hx|hn|cn|h_n|c_n)$")
 
 
 class Provenance:
@@ -133,11 +135,11 @@ class Provenance:
                 return ("",)  # one of many: a row, not a batch
             return _guess(tuple(tensor.shape), tensor.dtype, name, self.facts)
         found = list(labels_of(record, widths=self.facts["widths"]))
+        if "[" in argument and tensor.dim() == 1:
+            return ("",)  # one of many: a row, not a batch
         guessed = _guess(record.shape, record.dtype, self.call.names.get(argument, record.name), self.facts)
         if record.learned:
             guessed = _guess_learned(record.shape, record.name or self.call.names.get(argument, ""))
-        elif "[" in argument and tensor.dim() == 1:
-            guessed = ("",)
         for d, label in enumerate(found):
             size = record.shape[d]
             if label in ("features", "channels", "") and d == len(found) - 1 and size in self.facts.get("widths", {}):
@@ -279,6 +281,8 @@ def _label_roots(record: Record, facts: Mapping[str, Any], seen: set[int]) -> No
         became_whole = bool(one.parents) and _is_whole(one.dtype) and not _is_whole(one.parents[0].dtype)
         if one.parents and not (became_whole and len(one.shape) <= 2):
             pending += one.parents
+        elif one.labels is None and one.operation in ("arange", "linspace", "randperm"):
+            one.labels = ("",)  # counted numbers: places, whatever they count
         elif one.labels is None and one.learned:
             one.labels = _guess_learned(one.shape, one.name)
         elif one.labels is None:
@@ -353,7 +357,7 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
         return ("batch", "") if shape[1] == 1 else ("batch", "tokens")
     if whole:
         return {1: ("batch",), 2: ("batch", "tokens")}.get(rank, ("",) * rank)
-    if rank == 2 and _IMAGE_WORDS.search(name):
+    if rank == 2 and _PICTURE.search(name):
         return ("height", "width")
     if rank == 2 and _MASK_WORDS.search(name):
         return ("queries", "keys") if shape[0] == shape[1] else ("batch", "tokens")
@@ -366,7 +370,7 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
     if rank == 2:
         return ("batch", "classes" if _SCORE_WORDS.search(name) else widths.get(shape[-1], "features"))
     if rank == 3:
-        if _IMAGE_WORDS.search(name):
+        if _IMAGE_WORDS.search(name) and not _VECTORS.search(name):
             return ("channels", "height", "width")
         tokens = shape[1] in facts.get("tokens", ()) or shape[-1] in widths or bool(_TOKEN_WORDS.search(name))
         return ("batch", "tokens", widths.get(shape[-1], "hidden")) if tokens else ("", "", "")

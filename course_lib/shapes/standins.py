@@ -624,7 +624,9 @@ class Stage:
     def _assign(self, target: ast.AST, value: Any, names: dict[str, Any]) -> None:
         match target:
             case ast.Name(id=name):
-                names[name] = value
+                held = names.get(ONCE, {}).get(name)
+                # A layer that was made in the function itself: the user's own, not another one of the same text.
+                names[name] = held if isinstance(value, nn.Module) and type(held) is type(value) else value
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
                 items = self._iterate(value)
                 if len(items) != len(elements) or any(isinstance(e, ast.Starred) for e in elements):
@@ -709,7 +711,7 @@ def attribute(owner: Any, name: str) -> Any:
         if name in _TENSOR_ATTRIBUTES or callable(getattr(Tensor, name, None)):
             return getattr(owner, name)
         raise Unknown(name)
-    if isinstance(owner, nn.Module):
+    if isinstance(owner, nn.Module) and not hasattr(nn.Module, name):  # a method of that name comes first
         for group in ("_parameters", "_buffers", "_modules"):
             if name in owner.__dict__.get(group, {}):
                 return owner.__dict__[group][name]

@@ -38,7 +38,9 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
             if width in t.shape[:-1]:
                 d = list(t.shape).index(width)
                 fixes += _everywhere(kit, f"{{}}.transpose({d}, {t.dim() - 1})", f"moves the {width} to the end")
-            if argument == "query" and t.shape[-1] % layer.num_heads == 0:
+            if not call.direct and argument == "query":
+                fixes += _projected(call, kit, scene, t, width)
+            if argument == "query" and t.shape[-1] % layer.num_heads == 0 and call.direct:
                 fixes += kit.layer(f"made for width {t.shape[-1]}; its weights begin anew", embed_dim=t.shape[-1])
             if argument != "query":
                 fixes += kit.layer(
@@ -146,6 +148,28 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
                 read_as,
             )
     return None
+
+
+def _projected(call: Call, kit: Kit, scene: Scene, t: Tensor, width: int) -> Iterator[Candidate]:
+    """A Transformer for the width that comes, or a layer before it that brings the width it was made for."""
+    import ast
+
+    yield from _outer(call, kit, scene, f"made for width {t.shape[-1]}; its weights begin anew", d_model=t.shape[-1])
+    node = scene.site_frame.node
+    around = next((c for c in scene.calls if c.level > scene.site), None)
+    if not isinstance(node, ast.Call) or not node.args or around is None or not around.args or around.args[0] is not t:
+        return
+    text = ast.unparse(node.args[0])
+    made = f"{kit.nn}.Linear({t.shape[-1]}, {width})"
+    given = {"layer": around.module, text: t, **{f"k_{k}": v for k, v in around.kwargs.items()}}
+    others = "".join(f", {k}=k_{k}" for k in around.kwargs)
+    if len(around.args) == 1:
+        yield Candidate(
+            scene.site_frame.replaced(node, [(node.args[0], f"{made}({text})")]),
+            f"a layer before it that brings {t.shape[-1]} features to {width}: make it in __init__",
+            trial=f"layer({made}({text}){others})",
+            given=given,
+        )
 
 
 def _outer(call: Call, kit: Kit, scene: Scene, why: str, **changes: object) -> Iterator[Candidate]:

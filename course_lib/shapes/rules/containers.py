@@ -365,6 +365,8 @@ def unpack(call: Call, scene: Scene) -> Finding | None:
                 )
         if len(value) < count and name.endswith((".shape", ".size()")):
             base = name.removesuffix(".shape").removesuffix(".size()")
+            if count - len(value) == 1 and len(value) == 3:
+                fixes.append(kit.code(f"{base}.unsqueeze(0).shape", "with a batch of one in front"))
             if count - len(value) == 1:
                 fixes.append(kit.code(f"{base}.unsqueeze(1).shape", "with a dimension of 1 after the first"))
         if len(value) > count:
@@ -419,7 +421,7 @@ def _changed_ids(scene: Scene, shape: tuple[int, ...], change: str, why: str) ->
     """The user's call of a library's model with its ids in two dimensions."""
     import ast
 
-    from course_lib.shapes.operations import _existing, names_in_scope
+    from course_lib.shapes.operations import existing, names_in_scope
 
     node = scene.frame.node
     if not isinstance(node, ast.Call):
@@ -429,7 +431,7 @@ def _changed_ids(scene: Scene, shape: tuple[int, ...], change: str, why: str) ->
     changes: list[tuple[ast.AST, str]] = []
     held = [v for c in scene.calls if c.level > scene.user for v in (*c.args, *c.kwargs.values())]
     for argument in [*node.args, *(k.value for k in node.keywords)]:
-        value = _existing(argument, names)
+        value = existing(argument, names)
         value = (
             value
             if isinstance(value, Tensor)
@@ -466,7 +468,7 @@ def attribute(call: Call, scene: Scene) -> Finding | None:
     kit = Kit(call, scene)
     value, wanted, name = call.args.get("input"), call.args.get("attribute", ""), kit.name("input")
     if isinstance(value, Unknown):
-        return None
+        return _shadowed(call, scene)
     if value is None and not (_why_none(name) or hasattr(Tensor, wanted) or wanted in _FIELDS):
         return None
     if value is None:
@@ -529,6 +531,24 @@ def attribute(call: Call, scene: Scene) -> Finding | None:
         fixes = list(_by_name(kit, scene, name, value, lambda text: expression.replace(name, text, 1)))
         return Finding(f"{name} is the text {value[:40]!r} and has no {wanted}.{extra}", fixes)
     return None
+
+
+def _shadowed(call: Call, scene: Scene) -> Finding | None:
+    """A layer named like a method of nn.Module: the method is found first, and the layer never."""
+    import ast
+
+    node = scene.site_frame.node
+    made = node.value if isinstance(node, ast.Attribute) else None
+    if not isinstance(made, ast.Call) or not isinstance(made.func, ast.Attribute):
+        return None
+    owner, name = scene.value(made.func.value), made.func.attr
+    if not isinstance(owner, nn.Module) or name not in owner._modules or not hasattr(nn.Module, name):
+        return None
+    text = ast.unparse(made.func)
+    cause = f"{text} is the method .{name}() of every nn.Module, not the layer of that name ({type(owner._modules[name]).__name__}): the method is found first."
+    return Finding(
+        cause, [Candidate(f"{text}_layer = ...", "another name for the layer, in __init__ and here", trial="?")]
+    )
 
 
 def item_of(call: Call, scene: Scene) -> Finding | None:

@@ -36,6 +36,16 @@ def convolution(call: Call, scene: Scene) -> Finding | None:
     layout = f"(batch, channels, {', '.join(space)})"
     groups = call.get("groups", 1)
     transposed = "transpose" in call.op
+    if w.dim() != n + 2:
+        names = ", ".join(weight_names(transposed, n))
+        cause = f"{call.operation} needs a weight of {n + 2} dimensions ({names}), but {kit.name('weight')} has {w.dim()}: {shape_text(w)}."
+        fixes = []
+        if w.dim() == n:
+            fixes += kit.change("weight", "{}[None, None]", "one filter for one channel")
+        if w.dim() == n + 1:
+            fixes += kit.change("weight", "{}.unsqueeze(1)", f"{w.shape[0]} filters of one channel each")
+            fixes += kit.change("weight", "{}.unsqueeze(0)", f"one filter over {w.shape[0]} channels")
+        return Finding(cause, fixes, means={"weight": ("",) * w.dim()})
     expected = w.shape[0] if transposed else w.shape[1] * groups
     if x.dim() not in (n + 1, n + 2):
         cause = (
@@ -233,6 +243,8 @@ def _channels(call: Call, kit: Kit, n: int, expected: int, came: int) -> Iterato
             f"moves the {expected} channels to the front (channels last -> channels first)",
         )
     places = [d for d in range(x.dim()) if d != channel and x.shape[d] == expected]
+    if n == 2 and x.dim() == 4 and places == [2, 3]:
+        places = []  # height and width of that size alike: a coincidence
     for d in reversed(places):
         if x.dim() == n + 1 and n > 1 and d == x.dim() - 1:
             continue
@@ -262,7 +274,20 @@ def _channels(call: Call, kit: Kit, n: int, expected: int, came: int) -> Iterato
             "input", "{}.expand(-1, 3, " + ", ".join(["-1"] * n) + ")", "repeats the one grey channel three times"
         )
     groups = call.get("groups", 1)
-    if call.layer is not None and x.dim() == n + 2 and came % groups == 0:
+    if (
+        call.layer is not None
+        and x.dim() == n + 2
+        and groups == expected > 1
+        and call.layer.out_channels % expected == 0
+    ):
+        more = call.layer.out_channels // expected
+        yield from kit.layer(
+            f"one group for each of the {came} channels; its weights begin anew",
+            in_channels=came,
+            out_channels=came * more,
+            groups=came,
+        )
+    elif call.layer is not None and x.dim() == n + 2 and came % groups == 0:
         yield from kit.layer(
             f"the layer made for {came} channel{'s' * (came != 1)}; its weights begin anew", in_channels=came
         )

@@ -29,14 +29,17 @@ def earlier_layers(scene: Scene, call: Call, finding: Finding) -> Iterator[Candi
         return
     (one, d), (two, e) = finding.focus
     a, b = _tensor(call, one), _tensor(call, two)
-    if a is None or b is None or a.dim() != b.dim() or d != e:
+    if a is None or b is None or d - a.dim() != e - b.dim():
         return
-    differ = [i for i in range(a.dim()) if a.shape[i] != b.shape[i]]
+    both = range(-min(a.dim(), b.dim()), 0)  # shapes are compared from the right
+    differ = [i + a.dim() for i in both if a.shape[i] != b.shape[i] and 1 not in (a.shape[i], b.shape[i])]
     found = provenance_of(scene, call).found
     if differ == [d]:
-        for mine, wanted in ((two, a.shape[d]), (one, b.shape[d])):
-            yield from _widened(scene, found.get(mine), d, wanted)
-    elif all(i >= 2 for i in differ):
+        for mine, place, wanted in ((two, e, a.shape[d]), (one, d, b.shape[e])):
+            yield from _widened(scene, found.get(mine), place, wanted)
+    if d != e:
+        return
+    if len(differ) > 1 and all(i >= 2 for i in differ):
         for mine, other in ((one, b), (two, a)):
             yield from _enlarged(scene, found.get(mine), d, other.shape[d])
     if differ == [d] and d >= 2:
@@ -110,7 +113,7 @@ def runs_again(scene: Scene, candidate: Candidate) -> None:
     function, node = frame.function, frame.node
     if not isinstance(function, ast.FunctionDef | ast.Module) or frame.kind != "user" or not isinstance(node, ast.expr):
         raise Unknown("no source")
-    if frame.code.co_name == "<module>" or _looped(function, node):
+    if _looped(function, node):
         raise Unknown("a loop")
     stage = Stage(starting_names(scene), sketch=True, strict=True)
     for old, code in candidate.replay:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from course_lib.shapes.operations import Call, Scene
-from course_lib.shapes.rules.finding import Candidate, Finding, Kit, shape_text
+from course_lib.shapes.rules.finding import Candidate, Finding, Kit, in_users_call, shape_text
 from course_lib.shapes.rules.reshaping import extremes
 
 _POSITION = re.compile(r"position|(?<![a-z])pos(?!itiv)|wpe|(?<![a-z])places?(?![a-z])", re.I)
@@ -91,6 +91,10 @@ def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int,
     layer = call.layer
     if low >= 1 and high == size:
         yield from kit.change("input", "{} - 1", "if the numbers are counted from 1", **options)
+        users = in_users_call(scene, call.args["input"], "{} - 1")
+        if users is not None:
+            trial = f"nn.Embedding({size}, 1)(ids - 1)"
+            yield Candidate(users, "if the numbers are counted from 1", trial, {"ids": call.args["input"]}, True)
     if high >= size and kind == "position" and not scene.in_library:
         # Dropped in the trial where the first positions of a row do not fit either.
         yield from kit.change(
@@ -176,7 +180,7 @@ def cut_tokens(scene: Scene, most: int) -> Iterator[Candidate]:
     """The user's call with its token arguments cut to as many as the model has positions."""
     import ast
 
-    from course_lib.shapes.operations import _existing, names_in_scope
+    from course_lib.shapes.operations import existing, names_in_scope
 
     node = scene.frame.node
     if not isinstance(node, ast.Call):
@@ -185,7 +189,7 @@ def cut_tokens(scene: Scene, most: int) -> Iterator[Candidate]:
     copy = ast.parse(ast.unparse(node), mode="eval").body
     given, parts = {}, []
     for argument in [*copy.args, *(k.value for k in copy.keywords)]:
-        value = _existing(argument, names)
+        value = existing(argument, names)
         if isinstance(value, Tensor) and value.dim() == 2 and value.shape[1] > most:
             text = ast.unparse(argument)
             given[text] = value

@@ -297,6 +297,28 @@ def joined(kit: Kit, argument: str) -> tuple[str, ast.Call] | None:
     return None
 
 
+def in_users_call(scene: Scene, tensor: Tensor, template: str) -> str | None:
+    """The user's call of a library's model with one of its tensors changed; None where the call does not name it."""
+    from course_lib.shapes.frames import names_in_scope
+    from course_lib.shapes.operations import existing
+
+    node = scene.frame.node
+    if not scene.in_library or not isinstance(node, ast.Call):
+        return None
+    names = names_in_scope(scene.frames, scene.user)
+    given = [(a, existing(a, names)) for a in (*node.args, *(k.value for k in node.keywords))]
+    same = [a for a, v in given if v is tensor] or [
+        a
+        for a, v in given
+        if isinstance(v, Tensor) and v.data_ptr() == tensor.data_ptr() and v.numel() == tensor.numel()
+    ]
+    if len(same) != 1:
+        return None
+    text = ast.unparse(same[0])
+    atom = text if _atomic(text) else f"({text})"
+    return scene.frame.replaced(node, [(same[0], template.replace("{}", atom))])
+
+
 def absent_part(kit: Kit, argument: str, dim: int, missing: int) -> Iterator[Candidate]:
     """A second tensor in sight that holds just the features or channels that are missing: it was never joined."""
     x = kit.call.tensor(argument)

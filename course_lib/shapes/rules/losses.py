@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from course_lib.shapes.operations import Call, Scene, join_path
-from course_lib.shapes.rules.finding import Candidate, Finding, Kit, shape_text
+from course_lib.shapes.rules.finding import Candidate, Finding, Kit, in_users_call, shape_text
 from course_lib.shapes.rules.reshaping import extremes
 
 
@@ -187,6 +187,33 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
                 "the same targets in the shape of the scores",
                 needs_values=True,
             )
+        if x.dim() == 3 and y.dim() == 2 and x.shape[2] != y.shape[1]:
+            longer, fewer, more = (
+                ("input", y.shape[1], x.shape[2]) if x.shape[2] > y.shape[1] else ("target", x.shape[2], y.shape[1])
+            )
+            places = "{}[:, :, " if longer == "input" else "{}[:, "
+            what = "scores" if longer == "input" else "targets"
+            cause += f" There are {x.shape[2]} places in the scores and {y.shape[1]} in the targets of each input."
+            if more == fewer + 1:
+                fixes += kit.change(
+                    longer,
+                    f"{places}1:]",
+                    f"{what} without the first place: right where a first special token has no target",
+                    needs_values=True,
+                )
+                fixes += kit.change(
+                    longer,
+                    f"{places}:-1]",
+                    f"{what} without the last place: right where the last has no target",
+                    needs_values=True,
+                )
+            else:
+                fixes += kit.change(
+                    longer,
+                    f"{places}:{fewer}]",
+                    f"the first {fewer} of the {more}: right where only padding follows",
+                    needs_values=True,
+                )
         if x.dim() == 4 and y.dim() == 3 and sorted(y.shape) == sorted(expected):
             fixes += kit.change("target", "{}.transpose(1, 2)", "height and width swapped", needs_values=True)
     return Finding(cause, [*fixes, *_library_labels(kit, x)], [*focus, ("target", 0)], read)
@@ -382,6 +409,11 @@ def _range(call: Call, kit: Kit, x: Tensor, y: Tensor, k: int, read: dict) -> Fi
     worst = high if high >= k else low
     cause = f"{name} {shape_text(x)} has scores for {k} classes, 0 to {k - 1}, but {target} holds {worst}."
     fixes: list[Candidate] = []
+    users = in_users_call(kit.scene, y, "{} - 1") if high == k and low >= 1 else None
+    if users is not None:
+        trial = f"torch.nn.functional.{call.op}(scores, labels - 1)"
+        why = f"the classes are counted from 1 to {k}; from 0 they fit"
+        fixes.append(Candidate(users, why, trial=trial, given={"scores": x, "labels": y}, needs_values=True))
     if high == k and low >= 1:
         fixes += kit.change(
             "target", "{} - 1", f"the classes are counted from 1 to {k}; from 0 they fit", needs_values=True
@@ -428,7 +460,6 @@ def _more_classes(call: Call, kit: Kit, x: Tensor, k: int, high: int) -> Iterato
     from course_lib.shapes.standins import Unknown
 
     needed = high + 1
-    name, target = kit.name("input"), kit.name("target")
     sizes = list(x.shape)
     sizes[1 if len(sizes) > 1 else 0] = needed
     given = {"scores": torch.empty(sizes, device="meta", dtype=x.dtype), "target": call.args["target"]}
@@ -481,12 +512,6 @@ def _more_classes(call: Call, kit: Kit, x: Tensor, k: int, high: int) -> Iterato
             trial=trial,
             given=given,
             needs_values=True,
-        )
-    else:
-        yield Candidate(
-            f"# {name}: {needed} scores in place of {k}",
-            f"the layer that makes {name} needs {needed} outputs, if {high} in {target} is no mistake",
-            trial="?",
         )
 
 
@@ -613,7 +638,14 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
     if "binary" in op and not y.dtype.is_floating_point:
         cause = f"{op} needs targets of floats, but {target} is {_kind(y)}."
         means = {"target": ("", "labels")} if y.dim() == 2 else {}
-        return Finding(cause, list(kit.change("target", "{}.float()", "turns 0 and 1 into 0.0 and 1.0")), means=means)
+        fixes = list(kit.change("target", "{}.float()", "turns 0 and 1 into 0.0 and 1.0"))
+        users = in_users_call(scene, y, "{}.float()")
+        if users is not None:
+            trial = f"torch.nn.functional.{op}(scores, labels.float())"
+            fixes.append(
+                Candidate(users, "turns 0 and 1 into 0.0 and 1.0", trial=trial, given={"scores": x, "labels": y})
+            )
+        return Finding(cause, fixes, means=means)
     if op == "binary_cross_entropy" and x.dtype.is_floating_point and x.device.type != "meta":
         low, high = extremes(x)
         if low is not None and (low < 0 or high > 1):
@@ -670,7 +702,8 @@ def embedding_loss(call: Call, scene: Scene) -> Finding | None:
                 if t.dim() == 2 and tuple(t.shape[::-1]) == tuple(tensors[0].shape)
                 else []
             )
-            return Finding(cause, fixes, [(names[0], 0), (a, 0)])
+            d = next((i for i in range(min(t.dim(), tensors[0].dim())) if t.shape[i] != tensors[0].shape[i]), 0)
+            return Finding(cause, fixes, [(names[0], d), (a, d)])
     y = call.tensor("target")
     if y is not None and tensors and (y.dim() != 1 or y.shape[0] != tensors[0].shape[0]):
         cause = f"{call.operation} needs one target for each of the {tensors[0].shape[0]} pairs, shape ({tensors[0].shape[0]},), but {kit.name('target')} is {shape_text(y)}."

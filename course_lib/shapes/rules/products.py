@@ -45,7 +45,7 @@ def linear(call: Call, scene: Scene) -> Finding | None:
 
 
 def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iterator[Candidate]:
-    for start in range(x.dim() - 2, -1, -1):
+    for start in range(x.dim() - 2, -1 if x.dim() > 2 else 0, -1):  # never the batch into the features
         if x.dim() > 1 and prod(x.shape[start:]) == expected:
             why = (
                 "joins "
@@ -55,8 +55,9 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
             )
             yield from kit.change("input", f"{{}}.flatten({start})", why)
             yield from kit.insert(f"{kit.nn}.Flatten({start})" if start != 1 else f"{kit.nn}.Flatten()", why)
+    pooled = x.dim() > 2 and prod(x.shape[1:]) == expected == x.shape[1]  # (B, C, 1, 1): flatten says it all
     for d in range(x.dim() - 2, -1, -1):
-        if x.shape[d] == expected:
+        if x.shape[d] == expected and not pooled:
             if x.dim() == 2:
                 yield from kit.change("input", "{}.T", "swaps rows and columns; the rows become the features")
             else:
@@ -80,11 +81,11 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
                 f"{kit.torch}.cat(({text}[-2], {text}[-1]), dim=1)",
                 "the last states of both directions side by side; a recurrent layer's states are (layers x directions, batch, hidden)",
             )
-    if call.layer is not None:
+    if call.layer is not None and not pooled:
         yield from kit.layer(
             f"the layer made for the {came} features that come; its weights begin anew", in_features=came
         )
-    elif came == call.args["weight"].shape[0] and "weight" in call.names:
+    elif call.layer is None and came == call.args["weight"].shape[0] and "weight" in call.names:
         yield from kit.change("weight", "{}.T", "F.linear's weight is (out_features, in_features)")
     if x.dim() > 2 and came != expected and call.layer is not None and x.dim() == 4:
         total = prod(x.shape[1:])
@@ -149,11 +150,18 @@ def product(call: Call, scene: Scene) -> Finding | None:
                     "matmul multiplies the last two dimensions and keeps those before",
                 )
             )
-            fixes.append(
-                kit.code(
-                    f"{kit.torch}.matmul({first}, {second}.transpose(-1, -2))",
-                    "matmul with the second one's last two dimensions swapped",
-                )
+            alike = b.dim() == 2 < a.dim() and b.shape[0] == a.shape[0]  # a vector for each input: no matrix for all
+            if alike:
+                fixes += kit.change("other", "{}.unsqueeze(-1)", "a matrix of one column for each input")
+            fixes += (
+                []
+                if alike
+                else [
+                    kit.code(
+                        f"{kit.torch}.matmul({first}, {second}.transpose(-1, -2))",
+                        "matmul with the second one's last two dimensions swapped",
+                    )
+                ]
             )
             fixes += kit.change(
                 "input" if a.dim() < rank else "other", "{}.unsqueeze(1)", "a matrix of one row for each input"
@@ -370,8 +378,8 @@ def _broadcasts(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[
         differs = [d for d in range(t.dim()) if t.shape[d] != o.shape[d + offset] and t.shape[d] != 1]
         if len(differs) == 1 and t.shape[differs[0]] > o.shape[differs[0] + offset] > 1:
             d = differs[0]
-            if d + 1 == t.dim():
-                continue  # cutting features off is no repair
+            if d + 1 == t.dim() or (d == 0 and t.dim() > 2):
+                continue  # cutting features off is no repair, nor inputs
             cut = ", ".join([":"] * d + [f":{kit.name(owner)}.size({d + offset})"])
             yield from kit.change(
                 argument,

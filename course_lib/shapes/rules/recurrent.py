@@ -83,6 +83,9 @@ def recurrent(call: Call, scene: Scene) -> Finding | None:
             cause = f"{kind} needs a first state of {wanted} (layers x directions: {words}; batch {batch}; hidden {width}), but {kit.name('hx')} holds {shape_text(state)}."
             if state.dim() == 3 and len(wanted) == 3 and state.shape[0] == 2 * wanted[0] and not layer.bidirectional:
                 cause += f" {state.shape[0]} = {wanted[0]} x 2 directions, as a bidirectional layer gives it; this one has one direction."
+            tokens = x.shape[1 if first else 0] if x.dim() == 3 else None
+            if state.dim() == 3 and len(wanted) == 3 and state.shape[1] == tokens != wanted[1]:
+                cause += f" {tokens} is the number of tokens: with batch_first={first} the batch of {name} is {name}.size({0 if first else 1})."
             fixes = list(_states(call, kit, states, wanted, x))
             means = ("layers x directions", "batch", "hidden") if state.dim() == 3 else ()
             if state.dim() == 3 and state.shape[1] != wanted[1] and state.shape[0] == wanted[1]:
@@ -120,11 +123,12 @@ def _states(call: Call, kit: Kit, states: list[Tensor], wanted: tuple[int, ...],
         and len(shape) == 3
         and shape[0] == wanted[0]
         and shape[1] > wanted[1]
+        and shape[1] != x.shape[1 if layer.batch_first else 0]
     ):
         yield from kit.change(
             "hx",
             each(f"[:, :{wanted[1]}].contiguous()"),
-            f"the states of the first {wanted[1]} inputs: the last batch is smaller",
+            f"the states of the first {wanted[1]} inputs: right where a last, smaller batch has come",
         )
     if len(wanted) == 3 and len(shape) == 3 and shape[1:] == wanted[1:] and shape[0] > wanted[0]:
         if shape[0] == 2 * wanted[0]:

@@ -45,7 +45,8 @@ def view(call: Call, scene: Scene) -> Finding | None:
                 else f"a multiple of {made}; {total} / {made} leaves a rest of {total % made if made else total}."
             )
         )
-        return Finding(cause, list(_free(kit, x, sizes)), [("input", d) for d in range(1, x.dim())])
+        rest, better = _floored(kit, x, sizes)
+        return Finding(cause + rest, [*better, *_free(kit, x, sizes)], [("input", d) for d in range(1, x.dim())])
     if (call.op == "view" and "stride" in scene.text) or (call.op == "view" and not x.is_contiguous()):
         texts = call.names.get("shape", ", ".join(map(str, sizes)))
         cause = f"view needs the numbers of {name} {shape_text(x)} to lie in order in memory, but a transpose or permute before it has changed their order (strides {tuple(x.stride())})."
@@ -56,6 +57,59 @@ def view(call: Call, scene: Scene) -> Finding | None:
         ]
         return Finding(cause, fixes)
     return None
+
+
+def _floored(kit: Kit, x: Tensor, sizes: list[int]) -> tuple[str, list[Candidate]]:
+    """A whole division in the sizes that leaves a rest: heads that do not divide the width, pieces that do not fill the text."""
+    import ast
+
+    text = kit.call.names.get("shape", "")
+    try:
+        node = ast.parse(f"({text},)", mode="eval").body
+    except SyntaxError:
+        return "", []
+    for inner in ast.walk(node):
+        if not isinstance(inner, ast.BinOp) or not isinstance(inner.op, ast.FloorDiv):
+            continue
+        whole, parts = kit.scene.value(inner.left), kit.scene.value(inner.right)
+        if not isinstance(whole, int) or not isinstance(parts, int) or parts <= 0 or whole % parts == 0:
+            continue
+        words = f" {ast.unparse(inner)} leaves a rest: {whole} = {parts} x {whole // parts} + {whole % parts}."
+        fixes: list[Candidate] = []
+        if whole == x.shape[-1] and isinstance(inner.right, ast.Attribute | ast.Name):
+            near = sorted((m for m in range(2, whole) if whole % m == 0), key=lambda m: abs(m - parts))[:2]
+            for m in near:
+                name = ast.unparse(inner.right)
+                shape = ", ".join(ast.unparse(e) for e in node.elts).replace(name, str(m))  # type: ignore[attr-defined]
+                fixes.append(
+                    kit.code(
+                        f"{name} = {m}",
+                        f"{whole} = {m} x {whole // m}",
+                        trial=f"{kit.name('input')}.{kit.call.op}({shape})",
+                    )
+                )
+        else:
+            for d in range(1, x.dim()):
+                if x.shape[d] == whole:
+                    kept = whole - whole % parts
+                    cut = ", ".join([":"] * d + [f":{kept}"])
+                    fixes.append(
+                        kit.code(
+                            f"{kit.name('input')}[{cut}].reshape({text})",
+                            f"the first {kept} of {whole}: the rest fills no whole piece",
+                        )
+                    )
+                    pads = ", ".join(["0, 0"] * (x.dim() - 1 - d) + [f"0, {parts - whole % parts}"])
+                    shape = text.replace(ast.unparse(inner), str(-(-whole // parts)))
+                    fixes.append(
+                        kit.code(
+                            f"{kit.F}.pad({kit.name('input')}, ({pads})).reshape({shape})",
+                            f"filled with zeros to {kept + parts}",
+                        )
+                    )
+                    break
+        return words, fixes
+    return "", []
 
 
 def _free(kit: Kit, x: Tensor, sizes: list[int]) -> Iterator[Candidate]:
@@ -299,11 +353,15 @@ def join(call: Call, scene: Scene) -> Finding | None:
                 cause = f"cat along dimension {d} needs all other sizes equal, but in dimension {e} number 0 has {shapes[0][e]} and number {i} has {shape[e]}: {shape_text(first)} and {shape_text(known[i])}."
                 fixes = [
                     *_spread_one(call, kit, known, d),
+                    *_state_for_all(call, kit, known, d),
                     *_resized(call, kit, known, i, d),
                     *_transposed(call, kit, known, i, d),
                     *_where_cat(kit, known, name),
                 ]
-                return Finding(cause, fixes, [("tensors[0]", e), (f"tensors[{i}]", e)])
+                states = {
+                    f"tensors[{n}]": ("layers", "batch", "hidden") for n, t in enumerate(known) if _is_state(t, known)
+                }
+                return Finding(cause, fixes, [("tensors[0]", e), (f"tensors[{i}]", e)], means=states)
     return None
 
 
@@ -348,6 +406,32 @@ def _spread_one(call: Call, kit: Kit, known: list[Tensor], d: int) -> Iterator[C
     yield kit.code(
         f"{kit.torch}.cat([{', '.join(changed)}]{_dim(call)})", "the one with a dimension of 1 repeated along it"
     )
+
+
+def _is_state(tensor: Tensor, others: list[Tensor]) -> bool:
+    """(1, B, H) beside (B, T, H): the state of a recurrent layer beside its outputs."""
+    return (
+        tensor.dim() == 3
+        and tensor.shape[0] == 1 < tensor.shape[1]
+        and any(t.dim() == 3 and t.shape[0] == tensor.shape[1] != t.shape[1] for t in others)
+    )
+
+
+def _state_for_all(call: Call, kit: Kit, known: list[Tensor], d: int) -> Iterator[Candidate]:
+    """The state of each text beside the output at each of its tokens."""
+    items = _items(kit)
+    if items is None or len(items) != len(known) or d != 2:
+        return
+    tokens = next((t.shape[1] for t in known if not _is_state(t, known)), 1)
+    changed = [
+        f"{item}.transpose(0, 1).expand(-1, {tokens}, -1)" if _is_state(t, known) else item
+        for item, t in zip(items, known, strict=True)
+    ]
+    if changed != items:
+        yield kit.code(
+            f"{kit.torch}.cat([{', '.join(changed)}]{_dim(call)})",
+            f"the state of each text, (1, batch, hidden), beside each of its {tokens} tokens",
+        )
 
 
 def _resized(call: Call, kit: Kit, known: list[Tensor], i: int, d: int) -> Iterator[Candidate]:
