@@ -240,3 +240,49 @@ def test_no_chinese_question_stands_in_two_pairs_nor_nearly_so(pairs_zh: dict) -
     questions = [text for split in SPLITS for a, b, _ in pairs_zh[split] for text in (a, b)]
     assert len(questions) == len(set(questions))
     check_no_near_duplicates(questions, width=2, limit=0.5, group=2)
+
+
+# ---------------------------------------------------------------------------------------------------- stories_en
+
+
+@pytest.fixture(scope="module")
+def stories_en() -> dict[str, list[list[str]]]:
+    texts = {split: "\n".join(lines_of(DATA / f"stories_en/{split}.txt")) for split in SPLITS}
+    return {split: [document.split("\n") for document in text.split("\n\n")] for split, text in texts.items()}
+
+
+def test_documents_sentences_and_words_are_counted(stories_en: dict) -> None:
+    check_counts("stories_en", "documents", [len(stories_en[split]) for split in SPLITS])
+    check_counts("stories_en", "sentences", [sum(map(len, stories_en[split])) for split in SPLITS])
+    words = [sum(len(line.split()) for document in stories_en[split] for line in document) for split in SPLITS]
+    check_counts("stories_en", "words", words)
+    assert all(6 <= len(document) <= 12 for split in SPLITS for document in stories_en[split])
+
+
+def test_a_line_of_a_story_is_one_whole_sentence(stories_en: dict) -> None:
+    for line in (line for split in SPLITS for document in stories_en[split] for line in document):
+        assert re.match(r'"?[A-Z]', line) and re.search(r'[.!?]"?$', line), line
+        assert not re.search(r"[a-z][.!?] [A-Z]", line), line
+
+
+def test_no_sentence_stands_in_two_documents_nor_nearly_so(stories_en: dict) -> None:
+    documents = [document for split in SPLITS for document in stories_en[split]]
+    sentences = [line for document in documents for line in document]
+    assert len(sentences) == len(set(sentences))
+    owner = np.repeat(np.arange(len(documents)), [len(document) for document in documents])
+    overlap = overlaps(sentences, width=4)
+    overlap[owner[:, None] == owner[None]] = 0
+    first, second = np.unravel_index(overlap.argmax(), overlap.shape)
+    assert overlap.max() < 0.35, (sentences[first], sentences[second])
+
+
+def test_words_in_common_do_not_settle_which_sentence_follows(stories_en: dict) -> None:
+    """With words alone the real next sentence is hardly told from the sentence at the same place elsewhere."""
+    points = []
+    for split in SPLITS:
+        for number, document in enumerate(stories_en[split]):
+            other = stories_en[split][number - 1]
+            for first, second, wrong in zip(document, document[1:], other[1:], strict=False):
+                right, false = words_shared(first, second), words_shared(first, wrong)
+                points.append(0.5 if right == false else float(right > false))
+    assert 0.5 < np.mean(points) < 0.75
