@@ -10,7 +10,7 @@ from benchmarks.record import RESULTS
 
 NAMES = (
     "startup", "pooling", "poolings", "headlines", "bert", "lengths", "memory", "encode", "shapes", "preflight",
-    "shape_tools",
+    "shape_tools", "more_data",
 )  # fmt: skip
 
 
