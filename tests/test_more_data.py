@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from course_lib.datasets import load_dataset
 from course_lib.notebooks import ROOT
 
 DATA = ROOT / "data"
@@ -66,6 +67,22 @@ def check_no_near_duplicates(texts: list[str], width: int, limit: float, group: 
 def words_shared(a: str, b: str) -> float:
     first, second = (set(re.findall(r"[a-z0-9']+", text.lower())) for text in (a, b))
     return len(first & second) / len(first | second)
+
+
+@pytest.mark.parametrize(
+    ("folder", "task"),
+    [
+        ("pairs_en", "regression"),
+        ("choices_en", "choices"),
+        ("topics_en", "multi-label"),
+        ("pairs_zh", "classification"),
+        ("stories_en", "documents"),
+    ],
+)
+def test_the_course_reads_each_set_as_what_it_is(folder: str, task: str) -> None:
+    data = load_dataset(DATA / folder)
+    assert data.task == task
+    check_counts(folder, r"(?:pairs|questions|messages|documents)", [len(getattr(data, split)) for split in SPLITS])
 
 
 # ---------------------------------------------------------------------------------------------------- pairs_en
