@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_lib.metrics import METRICS
 from course_lib.training.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from course_lib.plots import Picture
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,25 @@ class Training:
         path = Path(path)
         path.write_text(self.csv(), encoding="utf-8")
         return path
+
+    def figure(self, title: str = "") -> Picture:
+        """The run as a figure: the loss of every step and that on dev, the metric on dev, the step that was kept."""
+        from course_lib import figures
+
+        name = self.metric or "loss"
+        scored = [record for record in self.records if record.scores]
+        if self.steps:
+            train = {step.step: step.loss for step in self.steps}
+        else:
+            train = {record.step: record.train_loss for record in self.records}
+        return figures.history(
+            train,
+            {record.step: record.scores["loss"] for record in scored if "loss" in record.scores},
+            {} if name == "loss" else {record.step: record.scores[name] for record in scored},
+            metric_name=name,
+            kept=self.kept.step,
+            title=title,
+        )
 
     def _cells(self) -> list[list[str]]:
         rows = self.rows()

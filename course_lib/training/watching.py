@@ -77,9 +77,7 @@ class LivePlot(Watcher):
         """Draw the history as it is now, in the place of the last drawing."""
         from IPython.display import display
 
-        from course_lib import plots
-
-        figure = plots.history(training)
+        figure = training.figure()
         if self._handle is None:
             self._handle = display(figure, display_id=True)
         else:

@@ -314,3 +314,29 @@ def test_recipes_are_changed_by_name_and_compared() -> None:
     other = FINE_TUNING.but(epochs=4, learning_rate=2e-5)
     assert other.differences(FINE_TUNING) == ["epochs: 4, not 3", "learning_rate: 2e-05, not 5e-05"]
     assert FINE_TUNING.differences(Recipe(**vars(FINE_TUNING))) == []
+
+
+def test_a_live_plot_draws_each_evaluation_in_the_place_of_the_last(monkeypatch) -> None:
+    import IPython.display
+
+    from course_lib.training import LivePlot
+
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, figure) -> None:
+            shown.append(f"again: {figure!r}")
+
+    def display(figure, display_id):
+        shown.append(f"first: {figure!r}")
+        return Handle()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    _, report = run(epochs=3, watchers=[LivePlot()])
+    assert [line.split(":")[0] for line in shown] == ["first", "again", "again"]
+    assert f"a dashed line marks step {report.kept.step}" in shown[-1] and "the accuracy on dev" in shown[-1]
+
+
+def test_a_figure_of_a_run_without_dev_shows_the_training_loss() -> None:
+    report = fit(Tiny(dropout=0.0), batches(), epochs=1)
+    assert "The training loss goes from" in repr(report.figure()) and "on dev" not in repr(report.figure())
