@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from course_lib.config import BertConfig
+from course_lib.dropout import Dropout
 from course_lib.inputs import check_inputs, has_numbers, recording
 
 # Those that released BERT configurations name. BERT's own is the exact gelu, with erf; the tanh form differs slightly.
@@ -80,7 +81,7 @@ class Embeddings(nn.Module):
         if config.use_task_id:
             self.task_type_embeddings = nn.Embedding(config.task_type_vocab_size, h)
         self.LayerNorm = nn.LayerNorm(h, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,
@@ -107,19 +108,27 @@ class SelfAttention(nn.Module):
         self.query = nn.Linear(config.hidden_size, config.hidden_size)
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
+        self.dropout = Dropout(config.attention_probs_dropout_prob)
 
-    def forward(self, x: Tensor, mask: Tensor | None, causal: bool, explicit: bool) -> tuple[Tensor, Tensor | None]:
-        """(B, T, H) -> (B, T, H), and the weights (B, N, T, T) if explicit."""
-        q, k, v = (self._split(part(x)) for part in (self.query, self.key, self.value))  # (B, N, T, D) each
+    def forward(
+        self, x: Tensor, mask: Tensor | None, causal: bool, explicit: bool, asking: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, H) -> (B, T, H), and the weights (B, N, T, T) if explicit.
+
+        `asking`: the tokens for which it is reckoned, where not all are wanted: the first ones of x.
+        """
+        q = self._split(self.query(x if asking is None else asking))  # (B, N, T, D)
+        k, v = self._split(self.key(x)), self._split(self.value(x))
+        if mask is not None and asking is not None:
+            mask = mask[..., : asking.shape[1], :]
         weights = None
         if explicit:  # the formula of the paper, which holds the (B, N, T, T) table of weights
             scores = q @ k.transpose(-1, -2) / math.sqrt(self.head_size)
             weights = (scores if mask is None else scores + mask).softmax(dim=-1)
             mixed = self.dropout(weights) @ v
         else:  # the same numbers, fused
-            dropout = self.dropout.p if self.training else 0.0
-            mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=causal and mask is None)
+            dropped = self.dropout.p if self.training else 0.0
+            mixed = F.scaled_dot_product_attention(q, k, v, mask, dropped, is_causal=causal and mask is None)
         return mixed.transpose(1, 2).flatten(2), weights  # (B, T, N * D) = (B, T, H)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -133,7 +142,7 @@ class AddAndNorm(nn.Module):
         super().__init__()
         self.dense = nn.Linear(width, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """(B, T, width), (B, T, H) -> (B, T, H)."""
@@ -171,10 +180,13 @@ class Layer(nn.Module):
         self.intermediate = Intermediate(config)
         self.output = AddAndNorm(config, config.intermediate_size)
 
-    def forward(self, x: Tensor, mask: Tensor | None, causal: bool, explicit: bool) -> tuple[Tensor, Tensor | None]:
-        """(B, T, H) -> (B, T, H), and the weights of attention if explicit."""
-        mixed, weights = self.attention.self(x, mask, causal, explicit)
-        x = self.attention.output(mixed, x)
+    def forward(
+        self, x: Tensor, mask: Tensor | None, causal: bool, explicit: bool, first: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, T, H) -> (B, T, H), or (B, 1, H) for the first token alone; and the weights of attention if explicit."""
+        wanted = x[:, :1] if first else x
+        mixed, weights = self.attention.self(x, mask, causal, explicit, wanted if first else None)
+        x = self.attention.output(mixed, wanted)
         return self.output(self.intermediate(x), x), weights
 
 
@@ -247,6 +259,7 @@ class BertModel(nn.Module):
         task_type_ids: Tensor | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        first_token_only: bool = False,
     ) -> BertOutput:
         """Run the encoder.
 
@@ -254,6 +267,8 @@ class BertModel(nn.Module):
             input_ids: (B, T) token ids; or inputs_embeds, (B, T, H), in their place.
             attention_mask: (B, T), 0 for padding and anything else for a token; or (B, T, T), who sees whom.
             token_type_ids, position_ids, task_type_ids: (B, T); by default 0, 0 to T - 1, and 0.
+            first_token_only: nothing but [CLS], and so the pooler, is wanted of the last layer: last_hidden_state is
+                (B, 1, H), the same numbers with less work. Not heeded where hidden states or attentions are asked for.
 
         Raises:
             ValueError: an argument of another shape, or values that a table does not have; the message says which.
@@ -274,10 +289,17 @@ class BertModel(nn.Module):
         if output_attentions is None:
             output_attentions = self.config.output_attentions
         x = self.embeddings(words, token_type_ids, position_ids, task_type_ids)
-        mask = additive_mask(attention_mask, x, self.config.is_decoder, explicit=output_attentions)
+        first_token_only = first_token_only and not (output_hidden_states or output_attentions)
+        # In training on a processor the paper's formula is the quicker one: with dropout, the fused one writes the
+        # table of weights too, and draws as many random numbers as it has (course_lib.dropout).
+        plain = output_attentions or (
+            self.training and x.device.type == "cpu" and self.config.attention_probs_dropout_prob > 0
+        )
+        mask = additive_mask(attention_mask, x, self.config.is_decoder, explicit=plain)
         states, weights = [x], []
-        for layer in self.encoder.layer:
-            arguments = (x, mask, self.config.is_decoder, output_attentions)
+        for number, layer in enumerate(self.encoder.layer, start=1):
+            first = first_token_only and number == len(self.encoder.layer)
+            arguments = (x, mask, self.config.is_decoder, plain, first)
             if self.gradient_checkpointing and self.training:
                 x, seen = checkpoint(layer, *arguments, use_reentrant=False)
             else:

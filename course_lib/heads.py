@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from course_lib.bert import BertModel, BertOutput, activation, initialise
 from course_lib.config import BertConfig
+from course_lib.dropout import Dropout
 from course_lib.inputs import has_numbers, recording
 
 IGNORED = -100  # cross entropy's own ignore_index
@@ -116,7 +117,7 @@ class ClassifierHead(Head):
     def __init__(self, config: BertConfig, classes: int) -> None:
         super().__init__(config)
         dropout = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(config.hidden_size, classes)
         initialise(self.classifier, config.initializer_range)
 
@@ -346,7 +347,7 @@ class BertForNextSentencePrediction(Head):
         **encoder: Any,
     ) -> HeadOutput:
         """labels (B,): 0 when the second text continues the first, 1 when it is a random one."""
-        out = self.bert(input_ids, attention_mask, token_type_ids, **encoder)
+        out = self.bert(input_ids, attention_mask, token_type_ids, first_token_only=True, **encoder)
         logits = self.cls.seq_relationship(out.pooler_output)
         return _with_loss(logits, labels, (len(logits),), out)
 
@@ -373,7 +374,7 @@ class BertForSequenceClassification(ClassifierHead):
         K = 1: regression, labels (B,), mean squared error. Whole numbers: one class, labels (B,), cross entropy.
         Other numbers: any of K classes, labels (B, K) of 0 and 1, binary cross entropy.
         """
-        out = self.bert(input_ids, attention_mask, token_type_ids, **encoder)
+        out = self.bert(input_ids, attention_mask, token_type_ids, first_token_only=True, **encoder)
         logits = self.classifier(self.dropout(out.pooler_output))  # (B, K)
         loss = None if labels is None else self._loss(logits, labels)
         return HeadOutput(loss, logits, out.hidden_states, out.attentions)
@@ -442,7 +443,8 @@ class BertForMultipleChoice(ClassifierHead):
         for name, value in given.items():
             if value.dim() < 3 or value.shape[:2] != first.shape[:2]:
                 raise ValueError(f"{name} has shape {tuple(value.shape)}; multiple choice takes texts, choices, tokens: (B, M, T).")  # fmt: skip
-        out = self.bert(**{name: value.flatten(0, 1) for name, value in given.items()}, **encoder)  # (B * M, T)
+        texts = {name: value.flatten(0, 1) for name, value in given.items()}  # (B * M, T)
+        out = self.bert(**texts, first_token_only=True, **encoder)
         logits = self.classifier(self.dropout(out.pooler_output)).view(first.shape[:2])  # (B, M)
         return _with_loss(logits, labels, (len(logits),), out)
 

@@ -352,7 +352,8 @@ def test_dropout_is_on_in_training_and_off_in_evaluation() -> None:
             assert difference(one, other) > 0.01 and difference(one, fixed) > 0.01
 
 
-def test_dropout_strikes_where_transformers_lets_it_strike() -> None:
+def test_dropout_strikes_where_transformers_lets_it_strike(monkeypatch) -> None:
+    monkeypatch.setattr("course_lib.dropout.dropout", F.dropout)  # ours draws other numbers
     for field in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         ours, theirs = pair("eager", **{field: 0.3})
         outputs = []
@@ -361,6 +362,31 @@ def test_dropout_strikes_where_transformers_lets_it_strike() -> None:
             outputs.append(model(**inputs(), output_hidden_states=True, output_attentions=True))
         for one, other in zip(outputs[0].hidden_states, outputs[1].hidden_states, strict=True):
             assert difference(one, other) < TOLERANCE
+
+
+@pytest.mark.parametrize("family", ["encoder", "decoder"])
+@pytest.mark.parametrize("side", ["none", "left", "right"])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_first_token_alone_has_the_same_numbers_and_gradients(family: str, side: str, training: bool) -> None:
+    model = pair(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, is_decoder=family == "decoder")[0]
+    model.train(training)
+    results = []
+    for alone in (False, True):
+        model.zero_grad()
+        out = model(**inputs(), attention_mask=padding(side), first_token_only=alone)
+        out.pooler_output.sin().sum().backward()
+        results.append((out, [p.grad.clone() for p in model.parameters()]))
+    whole, first = results
+    assert first[0].last_hidden_state.shape == (B, 1, SIZES["hidden_size"])
+    assert difference(whole[0].last_hidden_state[:, :1], first[0].last_hidden_state) < TOLERANCE
+    assert difference(whole[0].pooler_output, first[0].pooler_output) < TOLERANCE
+    assert all(difference(a, b) < 1e-4 for a, b in zip(whole[1], first[1], strict=True))
+
+
+@pytest.mark.parametrize("asked", ["output_hidden_states", "output_attentions"])
+def test_who_asks_for_states_gets_all_tokens(asked: str) -> None:
+    out = pair()[0](**inputs(), first_token_only=True, **{asked: True})
+    assert out.last_hidden_state.shape == (B, T, SIZES["hidden_size"])
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])

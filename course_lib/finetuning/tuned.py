@@ -30,6 +30,7 @@ from course_lib.finetuning.sentences import NextSentence
 from course_lib.finetuning.tags import Tags
 from course_lib.finetuning.tasks import Reading, Task
 from course_lib.finetuning.texts import Classification, MultiLabel, Regression
+from course_lib.finetuning.vocabulary import rows_that_occur
 from course_lib.finetuning.words import MaskedWords, NextWords
 from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher
 
@@ -270,19 +271,21 @@ def fine_tune(
         if not isinstance(kind, Classification):
             raise ValueError(f"class_weights are for classification; the task is {kind.name}.")
         loss = training.WeightedCrossEntropy(training.class_weights(train.columns["labels"], len(kind.labels)))
-    history = training.fit(
-        model,
-        kind.batches(train, tokenizer, size=batch_size, tokens=batch_tokens, shuffle=seed),
-        None if dev is None else kind.reading_batches(dev, tokenizer),
-        recipe=recipe if recipe.metric or dev is None else recipe.but(metric=kind.metric),
-        output=folder,
-        resume=resume,
-        loss=loss,
-        keep=kind.keep,
-        score=lambda found: kind.scores(found, dev),
-        watchers=watchers,
-        progress=progress,
-    )
+    columns = [part.columns for part in (train, dev) if part is not None]
+    with rows_that_occur(model, columns):
+        history = training.fit(
+            model,
+            kind.batches(train, tokenizer, size=batch_size, tokens=batch_tokens, shuffle=seed),
+            None if dev is None else kind.reading_batches(dev, tokenizer),
+            recipe=recipe if recipe.metric or dev is None else recipe.but(metric=kind.metric),
+            output=folder,
+            resume=resume,
+            loss=loss,
+            keep=kind.keep,
+            score=lambda found: kind.scores(found, dev),
+            watchers=watchers,
+            progress=progress,
+        )
     tuned = FineTuned(model, tokenizer, kind, data=data, history=history, precision=recipe.precision)
     if folder is not None and training.is_main_process():
         tuned._write_card(
