@@ -10,7 +10,7 @@ from benchmarks.record import RESULTS
 
 NAMES = (
     "startup", "pooling", "poolings", "headlines", "bert", "lengths", "memory", "encode", "shapes", "preflight",
-    "shape_tools", "more_data",
+    "shape_tools", "more_data", "decay", "warmup",
 )  # fmt: skip
 
 

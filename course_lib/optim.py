@@ -57,8 +57,9 @@ def parameter_groups(
     Decay is for matrices: the weights of linear layers and convolutions, and embeddings, which BERT's own optimizer
     decays too. Not for biases and the parameters of normalisation layers. The usual reasons: they are few, and decay
     pulls a scale towards 0, where a norm lets nothing through, instead of limiting what a matrix can learn by heart.
-    Whether it matters for a result is measured in `benchmarks/decay.py`. A norm written by hand is recognised by
-    structure: its parameters are vectors.
+    In a short fine-tuning it makes no difference that can be measured (`benchmarks/decay.py`): at the usual numbers,
+    decay takes a ten-thousandth off a weight. A norm written by hand is recognised by structure: its parameters are
+    vectors.
 
     With `layer_decay`, lower layers learn more slowly, each by that factor: the rate is
     learning_rate * layer_decay ** (L + 1 - depth). This is the "discriminative fine-tuning" of ULMFiT (Howard and Ruder
@@ -390,7 +391,8 @@ def schedule(
     """The learning rate's way through a run, by transformers.get_scheduler; call its `step()` after optimizer.step().
 
     All but "constant" begin with a warm-up: the rate rises in a straight line from 0, which the very first step has, to
-    the optimizer's rate. (Warm-up is in the BERT paper; why it helps is a conjecture, see benchmarks/warmup.py.) Then:
+    the optimizer's rate. (Why that helps is a conjecture; that it matters at high rates, and not at moderate ones, is
+    measured in `benchmarks/warmup.py`.) Then:
 
         linear                  in a straight line down to 0 at the end of the run; the one most used
         cosine                  along half a wave (num_cycles=0.5) to 0
