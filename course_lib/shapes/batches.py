@@ -166,17 +166,13 @@ def _role(leaf: Leaf, rows: int | None, tokens: int | None, leaves: list[Leaf]) 
     if "mask" in name and t.dim() >= 2:
         return "mask"
     integer = not t.is_floating_point() and t.dtype != torch.bool
-    if "len" in name and t.dim() == 1 and integer:
+    if t.dim() == 1 and integer and ("len" in name or _counts_tokens(t, leaves)):
         return "length"
     if "position" in name and integer:
         return "position"
-    if (
-        t.dim() == 2
-        and t.shape == (rows, tokens)
-        and leaf is not leaves[0]
-        and "type" not in name
-        and "seg" not in name
-    ):
+    earlier = [other.tensor for other in leaves[: next(i for i, other in enumerate(leaves) if other is leaf)]]
+    beside = t.dim() == 2 and t.shape[0] == rows and any(other.shape[:2] == t.shape for other in earlier)
+    if beside and "type" not in name and "seg" not in name:
         if t.dtype == torch.bool:
             return "mask"
         flags = bool(((t == 0) | (t == 1)).all())
@@ -185,6 +181,20 @@ def _role(leaf: Leaf, rows: int | None, tokens: int | None, leaves: list[Leaf]) 
     if not t.dim() or t.shape[0] != rows:
         return "other"
     return "content"
+
+
+def _counts_tokens(counts: Tensor, leaves: list[Leaf]) -> bool:
+    """Whether these are the lengths of the texts of a leaf: what lies behind each is one and the same number."""
+    for t in (leaf.tensor for leaf in leaves):
+        if t.dim() < 2 or t.shape[0] != len(counts) or not len(counts):
+            continue
+        if int(counts.min()) < 1 or int(counts.max()) > t.shape[1] or bool((counts == counts[0]).all()):
+            continue
+        behind = torch.cat([row[int(n) :].reshape(-1) for row, n in zip(t, counts, strict=True)])
+        last = torch.stack([row[int(n) - 1].reshape(-1)[0] for row, n in zip(t, counts, strict=True)])
+        if bool((behind == behind[0]).all()) and bool((last != behind[0]).all()):
+            return True
+    return False
 
 
 def choose_sizes(model: nn.Module, batch: Batch) -> tuple[int | None, int | None]:
@@ -236,7 +246,7 @@ def resize(batch: Batch, rows: int | None, tokens: int | None) -> Batch:
 def _without_padding(leaf: Leaf, batch: Batch) -> Tensor:
     """Ids in which other ids of the batch stand where padding stood."""
     t = leaf.tensor
-    if leaf.role != "content" or t.is_floating_point() or t.dim() != 2 or batch.told_by is None:
+    if leaf.role != "content" or t.is_floating_point() or t.dim() != 2 or batch.told_by is None or _are_flags(t):
         return t
     is_pad = t == batch.pad_id
     others = t[~is_pad].unique()
@@ -244,6 +254,11 @@ def _without_padding(leaf: Leaf, batch: Batch) -> Tensor:
         return t
     place = torch.arange(t.numel(), device=t.device).view(t.shape) % len(others)
     return torch.where(is_pad, others[place], t)
+
+
+def _are_flags(t: Tensor) -> bool:
+    """Whether there are zeros and ones alone."""
+    return bool(((t == 0) | (t == 1)).all())
 
 
 def _token_dimensions(leaf: Leaf, tokens: int) -> list[int]:
@@ -314,12 +329,14 @@ def _other_values(row: Tensor, pool: Tensor, generator: torch.Generator) -> Tens
     if flat.dtype == torch.bool:
         return shuffled.reshape(row.shape)
     values = pool.unique()
+    if flat.numel() > 1 and _are_flags(values) and bool((flat != flat[0]).any()):
+        return flat.roll(1).reshape(row.shape)  # flags: as many as there were, since some models divide by how many
     if len(values) < 2:
         only = int(values[0])
         return torch.full_like(row, only - 1 if only > 0 else only + 1)
     place = torch.searchsorted(values, shuffled)
-    same = shuffled == flat
-    step = torch.where(same, torch.ones_like(place), torch.zeros_like(place))
+    every_second = torch.arange(flat.numel(), device=flat.device) % 2 == 0  # who only counts words sees no other order
+    step = ((shuffled == flat) | every_second).long()
     return values[(place + step) % len(values)].reshape(row.shape)
 
 
@@ -384,11 +401,13 @@ def take_rows(batch: Batch, rows: list[int]) -> Batch:
 
 
 def _marks_padding(leaf: Leaf, tokens: int | None) -> bool:
-    """(B, T) or (B, 1, 1, T): a mask that marks padding, and nothing else such as causality."""
+    """(B, T) or (B, 1, 1, T): a mask that marks padding, and nothing else such as causality, or where a name stands."""
     t = leaf.tensor
-    return (
-        t.dim() >= 2 and t.shape[-1] == tokens and all(s == 1 for s in t.shape[1:-1]) and real_value(leaf) is not None
-    )
+    if t.dim() < 2 or t.shape[-1] != tokens or any(s != 1 for s in t.shape[1:-1]) or real_value(leaf) is None:
+        return False
+    real = (t.reshape(t.shape[0], -1) == real_value(leaf)).long()
+    steps = real[:, 1:] - real[:, :-1]
+    return bool((steps <= 0).all() or (steps >= 0).all())  # padding lies behind the tokens, or before them
 
 
 def real_value(leaf: Leaf) -> float | None:
@@ -471,6 +490,9 @@ def pad(batch: Batch, lengths: list[int], tokens: int, noise: int | None = None)
             flat = t.view(t.shape[0], -1)
             for row, n in enumerate(lengths):
                 flat[row, :n], flat[row, n:] = leaf.real, leaf.padded
+        elif leaf.role == "mask" and t.dim() == 2 and leaf.batched and _token_dimensions(old, batch.tokens) == [1]:
+            for row, n in enumerate(lengths):
+                t[row, n:] = 0  # it marks some of the tokens, and padding is none of them
         elif leaf.role in ("content", "label") and leaf.batched and _token_dimensions(old, batch.tokens) == [1]:
             for row, n in enumerate(lengths):
                 if leaf.role == "label":

@@ -103,10 +103,14 @@ def _leaks_by_length(runner: Runner, batch: Batch) -> list[Finding]:
         return []
 
 
-def settled(runner: Runner, batch: Batch, original: Batch) -> Batch:
-    """The batch, marked where the model does not take other contents than those of whole examples, such as boxes."""
-    if batch.rows is None or batch.rows > original.rows:
-        return batch  # no batch, or one whose new rows were made in just this way, and taken
+def settled(runner: Runner, batch: Batch) -> Batch:
+    """The batch, marked where the model does not take other contents than those of whole examples, such as boxes.
+
+    The model sees another batch after this one, which a model that remembers will show.
+    """
+    if batch.rows is None:
+        return batch
+    runner.plain(batch)
     try:
         runner.run(perturb_row(batch, 0))
     except Exception:  # then only what is known to be valid may be exchanged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,25 +28,32 @@ class Finding:
 
 
 class Findings(list):
-    """A list of findings that shows itself; empty means that nothing was found."""
+    """A list of findings that shows itself; empty means that nothing was found.
+
+    `skipped` says which experiments could not be made on this model, each with the error that stopped it.
+    """
+
+    def __init__(self, found: Iterable[Finding] = (), skipped: Iterable[str] = ()) -> None:
+        super().__init__(found)
+        self.skipped = list(skipped)
 
     def __str__(self) -> str:
-        if not self:
-            return "preflight: nothing found."
-        return "\n".join(f"{number}. {finding}" for number, finding in enumerate(self, 1))
+        lines = [f"{number}. {finding}" for number, finding in enumerate(self, 1)] or ["preflight: nothing found."]
+        return "\n".join(lines + [f"Not tried: {reason}" for reason in self.skipped])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        notes = "".join(f"<p>Not tried: {html.escape(reason)}</p>" for reason in self.skipped)
         if not self:
-            return "<p>preflight: nothing found.</p>"
+            return "<p>preflight: nothing found.</p>" + notes
         rows = "".join(
             f'<tr><td style="text-align:left"><b>{html.escape(f.kind)}</b></td>'
             f'<td style="text-align:left">{html.escape("?" if f.module is None else f.module or "the model itself")}</td>'
             f'<td style="text-align:left;max-width:46em;white-space:normal">{html.escape(f.message)}</td></tr>'
             for f in self
         )
-        return f"<table><caption>preflight: silent mistakes</caption><thead><tr><th>kind</th><th>layer</th><th>what was seen</th></tr></thead><tbody>{rows}</tbody></table>"
+        return f"<table><caption>preflight: silent mistakes</caption><thead><tr><th>kind</th><th>layer</th><th>what was seen</th></tr></thead><tbody>{rows}</tbody></table>{notes}"
 
 
 KINDS = {

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from course_lib.shapes import copies, dependence, gradients, masks, padding, structure
-from course_lib.shapes.batches import Batch, choose_sizes, other_lengths, resize, take_apart, widen
+from course_lib.shapes.batches import Batch, choose_sizes, other_lengths, perturb_row, resize, take_apart, widen
 from course_lib.shapes.findings import KINDS, Finding, Findings
 from course_lib.shapes.recording import ATTENTIONS, DROPOUTS, RANDOM, Op, Record, Runner, place_words, where_raised
 
@@ -57,9 +57,10 @@ def preflight(model: nn.Module, *args: Any, loss_fn: Callable[..., Tensor] | Non
             text = f"The model does not run on these inputs: {type(error).__name__}: {dependence._short(error)}. diagnose says why."  # fmt: skip
             return Findings([Finding("raises", None, text, {"error": str(error)})])
         batch, found = _prime(runner, original, rows, tokens)
-        batch = dependence.settled(runner, _wide(runner, batch), original)
-        found += _all(runner, batch, original)
-    return Findings(_once(found))
+        batch = dependence.settled(runner, _wide(runner, batch))
+        skipped: list[str] = []
+        found += _all(runner, batch, original, skipped)
+    return Findings(_once(found), skipped)
 
 
 def _takes(model: nn.Module, name: str) -> bool:
@@ -128,15 +129,23 @@ def _fixed_rows(runner: Runner, original: Batch, rows: int, errors: list[BaseExc
     return [Finding("equal_sizes" if equal else "batch_of_one", module, f"The model runs with a batch of {original.rows} and with no other{equal}: with {rows} it raises {what}.", {"rows": (original.rows, rows), "fixed": True})]  # fmt: skip
 
 
-def _all(runner: Runner, batch: Batch, original: Batch) -> list[Finding]:
+def _all(runner: Runner, batch: Batch, original: Batch, skipped: list[str]) -> list[Finding]:
+    def tried(what: str, experiment: Callable[..., list[Finding]], *args: Any) -> list[Finding]:
+        try:
+            return experiment(*args)
+        except Exception as error:  # the model's, on inputs that are not the user's: said, and no reason to stop
+            skipped.append(f"{what} ({type(error).__name__}: {dependence._short(error)})")
+            return []
+
     record = Record()
     outcome, used, problem = _with_loss(runner, batch, original, record, quiet=False)
     found: list[Finding] = []
     odd = any(next(layer.parameters(), None) is not None for _, layer in record.unregistered)
     if odd or _apart(runner, runner.plain(used), outcome) is not None:
-        found += _memory(runner, batch)
+        found += tried("memory", _memory, runner, batch)
         found += gradients.unregistered(runner, batch)
-        found += _chance(runner, batch, made=any(f.kind == "layer_in_forward" for f in found))
+        made = any(f.kind == "layer_in_forward" for f in found)
+        found += tried("chance", _chance, runner, batch, made)
         record = Record()
         outcome, used, problem = _with_loss(runner, batch, original, record, quiet=True)
     found += padding.not_a_number(runner, batch)
@@ -146,12 +155,13 @@ def _all(runner: Runner, batch: Batch, original: Batch) -> list[Finding]:
     seen = structure.check(record, used.rows, used.tokens, [t for _, t in outcome.floats])
     found += [f for f in seen if f.kind != "view_for_permute" or not masks.is_installed(f.evidence["place"][0])]
     found += gradients.strays(runner, outcome, runner.copy, record)
-    found += dependence.leaks(runner, batch)
-    found += dependence.batch_of_one(runner, batch)
-    found += padding.padding(runner, batch)
+    found += tried("which example depends on which", dependence.leaks, runner, batch)
+    found += tried("a batch of one", dependence.batch_of_one, runner, batch)
+    found += tried("padding", padding.padding, runner, batch)
     for length in other_lengths(original):
-        found += padding.padding(runner, _second_sequence(runner, original, batch.rows, length))
-    found += gradients.no_gradient(runner, used)
+        second = _second_sequence(runner, original, batch.rows, length)
+        found += tried("padding of the second sequence", padding.padding, runner, second)
+    found += tried("gradients", gradients.no_gradient, runner, used)
     return found
 
 
@@ -206,6 +216,7 @@ def _loss_sizes(runner: Runner, original: Batch, batch: Batch, error: BaseExcept
 def _memory(runner: Runner, batch: Batch) -> list[Finding]:
     """Answers that depend on what the model was called with before."""
     first = runner.plain(batch)
+    runner.run(_other_contents(batch))
     again = runner.run(batch)
     worst = _apart(runner, first, again)
     if worst is None:
@@ -216,10 +227,15 @@ def _memory(runner: Runner, batch: Batch) -> list[Finding]:
     runner.forget()
     one, two, model = Record(), Record(), runner.fresh()
     runner.run(batch, one, keep=True, model=model)
+    runner.run(_other_contents(batch), model=model)
     runner.run(batch, two, keep=True, model=model)
     op = _first_random(one, two, runner.tolerance)
     where = f"; the first call to differ is {op.name}{op.where}" if op else ""
-    return [Finding("remembers", op.module if op else None, f"The same call twice gives two answers, in evaluation mode and with the same seed: {worst}{where}. The model keeps something from call to call (self.x = ...): reset it, or return it.", {"before": worst.before, "after": worst.after})]  # fmt: skip
+    return [Finding("remembers", op.module if op else None, f"The same call gives another answer after another batch, in evaluation mode and with the same seed: {worst}{where}. The model keeps something from call to call (self.x = ...): reset it, or return it.", {"before": worst.before, "after": worst.after})]  # fmt: skip
+
+
+def _other_contents(batch: Batch) -> Batch:
+    return perturb_row(batch, 0) if batch.rows is not None else batch
 
 
 def _chance(runner: Runner, batch: Batch, made: bool) -> list[Finding]:

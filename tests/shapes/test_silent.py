@@ -1,6 +1,7 @@
 import random
 
 import catalogue.silent_more
+import catalogue.silent_unseen
 import catalogue.silent_working_more  # noqa: F401
 import numpy as np
 import pytest
@@ -185,6 +186,46 @@ def test_padding_on_the_left_is_read_from_the_example() -> None:
     ids, mask = padded()
     found = preflight(tiny_bert(), ids.flip(1), attention_mask=mask.flip(1))
     assert found == []
+
+
+def test_an_experiment_that_the_model_does_not_stand_is_said_and_stops_nothing() -> None:
+    class Torn(nn.Module):
+        """Its backward pass raises, because what sigmoid kept for it is changed in place."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.out = nn.Linear(5, 6), nn.Linear(6, 1)
+
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict:
+            hidden = self.body(x).sigmoid()
+            scores = self.out(hidden)
+            hidden += 1
+            return {"loss": ((scores - labels) ** 2).mean(), "logits": scores}
+
+    found = preflight(Torn(), torch.randn(4, 5), labels=torch.randn(4))
+    assert [f.kind for f in found] == ["broadcast"]
+    assert len(found.skipped) == 1 and found.skipped[0].startswith("gradients (RuntimeError: one of the variables")
+    assert str(found).endswith(f"Not tried: {found.skipped[0]}") and "<p>Not tried: gradients" in found._repr_html_()
+
+
+def test_a_size_that_another_hides_is_found_with_the_line_that_fails() -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Linear(5, 1)
+
+        def forward(self, x: torch.Tensor, target: torch.Tensor) -> dict:
+            return {"loss": ((self.out(x) - target) ** 2).mean(), "logits": self.out(x)}  # (B, T, 1) - (B, T)
+
+    found = preflight(Steps(), torch.randn(8, 8, 5), torch.randn(8, 8))
+    assert [(f.kind, f.module) for f in found] == [("equal_sizes", "")] and "self.out(x) - target" in found[0].message
+
+
+def test_a_layer_that_is_not_given_the_mask_is_told_from_one_that_gets_a_wrong_one() -> None:
+    said = {bug.name: look(bug.broken())[0].message for bug in SILENT if bug.kind in ("mask_ignored", "mask_kind")}
+    assert "used elsewhere, but cross is not given it" in said["queries_that_read_the_padding_of_an_encoder"]
+    assert "Pass the mask on to bert" in said["mask_not_passed_on"]
+    assert "Check what this attention takes" in said["float_mask_in_4_d_eager"]
 
 
 def test_findings_show_themselves_in_text_and_on_a_page() -> None:
