@@ -562,7 +562,8 @@ def _complete(call: Call, history: History) -> None:
     watched = bind(call.op, func, args, kwargs)
     for key, value in watched.args.items():
         old = call.args.get(key)
-        if old is None or isinstance(old, Unknown) or _unknown_inside(old) or isinstance(value, Tensor):
+        tensors = isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value)
+        if old is None or isinstance(old, Unknown) or _unknown_inside(old) or isinstance(value, Tensor) or tensors:
             call.args[key] = value
 
 

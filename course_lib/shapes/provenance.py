@@ -137,6 +137,9 @@ class Provenance:
         found = list(labels_of(record, widths=self.facts["widths"]))
         if "[" in argument and tensor.dim() == 1:
             return ("",)  # one of many: a row, not a batch
+        name = self.call.names.get(argument, record.name)
+        if len(found) == 2 and _MASK_WORDS.search(name) and found[1] in ("", "features") and not record.learned:
+            return _guess(record.shape, record.dtype, name, self.facts)
         guessed = _guess(record.shape, record.dtype, self.call.names.get(argument, record.name), self.facts)
         if record.learned:
             guessed = _guess_learned(record.shape, record.name or self.call.names.get(argument, ""))
@@ -389,7 +392,7 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
 def _arithmetic(number: int, scene: Scene, tensor: Tensor, leads: bool) -> str | None:
     """A product among the numbers in sight that gives this one: likely, not known.
 
-    A first dimension is a product of first dimensions, a later one of later ones: batches do not become features.
+    A later dimension is no product with a first one: batches do not become features.
     """
     if number < 4:
         return None
@@ -419,6 +422,6 @@ def _arithmetic(number: int, scene: Scene, tensor: Tensor, leads: bool) -> str |
                 for first in range(value.dim()):
                     for last in range(first + 2, value.dim() + 1):
                         part = value.shape[first:last]
-                        if prod(part) == number and min(part) > 1 and (first == 0) == leads:
+                        if prod(part) == number and min(part) > 1 and (leads or first > 0):
                             return f"{number} is probably {' x '.join(map(str, part))} of {name} {tuple(value.shape)}"
     return None

@@ -70,6 +70,13 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
         wanted = (size_b, size_s) if q.dim() == 3 else (size_s,)
         if tuple(pad.shape) != wanted:
             cause = f"key_padding_mask must be (batch, keys) = {wanted}, but {kit.name('key_padding_mask')} is {shape_text(pad)}."
+            if q.dim() == 3 and pad.dim() == 2 and names[1] != names[0]:
+                cause += f" The keys are the {size_s} tokens of {names[1]}"
+                cause += (
+                    f"; the mask has the {size_t} of the queries {names[0]}."
+                    if pad.shape[1] == size_t != size_s
+                    else "."
+                )
             fixes = []
             if tuple(pad.shape[::-1]) == wanted:
                 if not first:

@@ -94,7 +94,7 @@ def not_a_tensor(call: Call, scene: Scene) -> Finding | None:
     arguments = [a for a in wanted if a in call.args] or list(call.args)[:1]
     for argument in arguments:
         value = call.args[argument]
-        if argument == "equation":
+        if argument == "equation" or (isinstance(call.layer, nn.RNNBase) and type(value).__name__ == "PackedSequence"):
             continue
         if isinstance(value, Tensor | Unknown | int | float | bool | complex):
             if isinstance(value, int | float | bool) and argument == "input" and call.layer is not None:
@@ -389,6 +389,9 @@ def unpack(call: Call, scene: Scene) -> Finding | None:
                     checked=True,
                 )
             )
+        elif (chunks := re.fullmatch(r"(.+)\.chunk\((\d+)(.*)\)", name)) and count:
+            code = f"{chunks.group(1)}.chunk({count}{chunks.group(3)})"
+            fixes.append(kit.code(code, f"as many parts as names: {count}"))
         elif len(value) > (count or 0):
             fixes.append(kit.code(f"{name}[:{count}]", f"the first {count}", given={name: value}))
         return Finding(cause, fixes)
@@ -643,4 +646,14 @@ def arguments(call: Call, scene: Scene) -> Finding | None:
     return Finding(cause, fixes)
 
 
-RULES = {"unpack": unpack, "attribute": attribute, "getitem": item_of}
+def data_set(call: Call, scene: Scene) -> Finding | None:
+    """TensorDataset: as many rows in each tensor."""
+    tensors = [(a, v) for a, v in call.args.items() if isinstance(v, Tensor) and v.dim()]
+    kit = Kit(call, scene)
+    if len({v.shape[0] for _, v in tensors}) <= 1:
+        return None
+    rows = ", ".join(f"{kit.name(a)} {shape_text(v)} has {v.shape[0]}" for a, v in tensors[:4])
+    return Finding(f"TensorDataset pairs row with row, so its tensors need as many rows each, but {rows}.")
+
+
+RULES = {"TensorDataset": data_set, "unpack": unpack, "attribute": attribute, "getitem": item_of}

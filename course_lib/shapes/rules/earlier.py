@@ -25,7 +25,17 @@ _MADE_BY = {nn.Linear: "out_features", nn.Embedding: "embedding_dim", nn.modules
 
 def earlier_layers(scene: Scene, call: Call, finding: Finding) -> Iterator[Candidate]:
     """Where two sizes ought to be equal: the layer that gives the one, made for the other."""
-    if len(finding.focus) != 2 or scene.in_library:
+    if scene.in_library:
+        return
+    if finding.equal is not None:
+        (one, d), (two, e) = finding.equal
+        a, b = _tensor(call, one), _tensor(call, two)
+        found = provenance_of(scene, call).found
+        if a is not None and b is not None:
+            yield from _widened(scene, found.get(two), e, a.shape[d])
+            yield from _widened(scene, found.get(one), d, b.shape[e])
+        return
+    if len(finding.focus) != 2:
         return
     (one, d), (two, e) = finding.focus
     a, b = _tensor(call, one), _tensor(call, two)
@@ -80,24 +90,29 @@ def _widened(scene: Scene, record: Record | None, dim: int, wanted: int) -> Iter
 
 def _enlarged(scene: Scene, record: Record | None, dim: int, wanted: int) -> Iterator[Candidate]:
     """Transposed convolutions on the way, with an output_padding that settles which of the possible sizes they give."""
-    met: list[nn.Module] = []
+    met: list[nn.modules.conv._ConvNd] = []
     number = record.shape[dim] if record is not None else 0
     for _ in range(100):
         sizes = sizes_of(record) if record is not None else []
         size = sizes[dim] if dim < len(sizes) else None
         if record is None or size is None or size.kind not in ("same", "window"):
             break
-        if "conv_transpose" in record.operation and record.layer is not None and record.layer not in met:
+        if "conv" in record.operation and isinstance(record.layer, nn.modules.conv._ConvNd) and record.layer not in met:
             met.append(record.layer)
         record, dim = size.of[0]
-    for layer in met[::-1]:
+    for layer in met:
+        same = tuple(d * (k - 1) // 2 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
+        if not layer.transposed and number < wanted and set(layer.stride) == {1} and layer.padding != same:
+            what = "height and width" if len(same) == 2 else "length"
+            yield from _instead(scene, layer, f"padding that keeps the {what}", padding=same)
+    for layer in (m for m in met[::-1] if m.transposed):
         for extra in range(1, max(layer.stride)):
             if number < wanted and layer.output_padding == (0,) * len(layer.output_padding):
                 why = f"of the sizes that a stride of {max(layer.stride)} leaves open, the one that comes to {wanted} in the end"
                 yield from _instead(scene, layer, why, output_padding=extra)
 
 
-def _instead(scene: Scene, layer: nn.Module, why: str, **changes: int) -> Iterator[Candidate]:
+def _instead(scene: Scene, layer: nn.Module, why: str, **changes: object) -> Iterator[Candidate]:
     layer = original(layer)
     where = reached(scene, layer)
     if not where or any(c in where for c in "( "):

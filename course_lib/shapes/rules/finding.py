@@ -44,6 +44,7 @@ class Finding:
     means: dict[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # argument -> what its dimensions are, better known to the rule than guessed from a name; "" leaves the guess
+    equal: tuple[tuple[str, int], tuple[str, int]] | None = None  # two sizes that must be one, all else being right
     operation: str = ""  # where the rule knows a better name
     most: int = 3
 

@@ -57,8 +57,18 @@ def classes(call: Call, scene: Scene) -> Finding | None:
             return Finding(cause, fixes, [("input", 0)], {"input": ("classes",)})
         if y.dim() == 1 and not y.dtype.is_floating_point:
             cause = f"{op} reads {name} {shape_text(x)} as the scores of one input's {x.shape[0]} classes, but there are {y.shape[0]} targets: the class dimension is missing."
+            if not x.dtype.is_floating_point:
+                cause += f" {name} holds class numbers ({_kind(x)}), chosen already; the loss needs the scores."
             return Finding(cause, [*_without_argmax(kit), *_binary(kit)], [("input", 0)], {"input": ("classes",)})
         return _dtype(call, kit, x, y, read)
+    weight = call.get("weight")
+    if isinstance(weight, Tensor) and weight.numel() != k and tuple(y.shape) == (x.shape[0], *x.shape[2:]):
+        call.args["weight"] = weight
+        call.names.setdefault("weight", "weight of the loss")
+        return Finding(
+            f"{op} needs one class weight for each of the {k} classes of {name} {shape_text(x)}, but {kit.name('weight')} has {weight.numel()}.",
+            means={"weight": ("classes",) * weight.dim()},
+        )
     expected = (x.shape[0], *x.shape[2:])
     if tuple(y.shape) != expected and not (y.dtype.is_floating_point and tuple(y.shape) == tuple(x.shape)):
         return _rows(call, kit, x, y, expected, read)
@@ -71,6 +81,7 @@ def _without_argmax(kit: Kit) -> Iterator[Candidate]:
 
     text = kit.call.names.get("input", "")
     node = ast.parse(text, mode="eval").body if text else None
+    node = kit.definition(node.id) if isinstance(node, ast.Name) else node
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("argmax", "max"):
         yield from kit.change(
             "input",
@@ -298,14 +309,17 @@ def _shifted(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, list[Candidate]] | No
     new = f"{base}{cut}.{method}({', '.join(map(ast.unparse, node.args))})"
     words = (
         f" {ast.unparse(scores.func.value)} {shape_text(one)} has {one.shape[1]} places a text, "
-        f"{ast.unparse(targets.func.value)} {shape_text(two)} has {two.shape[1]}: one side was shifted by one, the other was not."
+        f"{ast.unparse(targets.func.value)} {shape_text(two)} has {two.shape[1]}: one more, as a shift of one side alone leaves it."
     )
-    why = (
-        "the last place predicts nothing that is known"
-        if longer == "input"
-        else "the first token is not predicted by any"
-    )
-    fixes = list(kit.change(longer, new, why, needs_values=True))
+    if longer == "input":
+        other, whys = "[:, 1:]", ("without the last place, which predicts nothing that is known",
+                                  "without the first place: right where it is a special token")  # fmt: skip
+    else:
+        other, whys = "[:, :-1]", ("without the first, which nothing predicts", "without the last: right where it is padding")
+    fixes = [
+        *kit.change(longer, new, whys[0], needs_values=True),
+        *kit.change(longer, new.replace(cut, other), whys[1], needs_values=True),
+    ]
     return words, fixes
 
 
@@ -547,6 +561,21 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
     if x is None or y is None:
         return None
     name, target, op = kit.name("input"), kit.name("target"), call.operation
+    for setting in ("pos_weight", "weight"):
+        weight = call.get(setting)
+        if tuple(x.shape) != tuple(y.shape) or not isinstance(weight, Tensor):
+            continue
+        try:
+            fits = torch.broadcast_shapes(weight.shape, x.shape) == x.shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            call.args[setting] = weight
+            call.names.setdefault(setting, f"{setting} of the loss")
+            return Finding(
+                f"{setting} of {op} must spread over {name} {shape_text(x)}: one number for each of the {x.shape[-1]} in its last dimension, but it is {shape_text(weight)}.",
+                means={setting: ("labels",) * weight.dim()},
+            )
     if tuple(x.shape) != tuple(y.shape):
         cause = f"{op} compares number with number, so both need one shape, but {name} is {shape_text(x)} and {target} {shape_text(y)}."
         fixes: list[Candidate] = []

@@ -45,7 +45,10 @@ def linear(call: Call, scene: Scene) -> Finding | None:
 
 
 def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iterator[Candidate]:
-    for start in range(x.dim() - 2, -1 if x.dim() > 2 else 0, -1):  # never the batch into the features
+    starts = list(range(x.dim() - 2, -1 if x.dim() > 2 else 0, -1))
+    for start in sorted(
+        starts, key=lambda s: s != 1
+    ):  # all features of an input first: (B, 1, 28, 28) becomes (B, 784)  # never the batch into the features
         if x.dim() > 1 and prod(x.shape[start:]) == expected:
             why = (
                 "joins "
@@ -72,7 +75,6 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
         why = f"{rows} rows of {expected}: the batch was written as a number; view(x.size(0), -1) keeps it whatever its size"
         yield from kit.change("input", f"{{}}.view(-1, {expected})", why)
     yield from _both_directions(kit, expected, came)
-    yield from absent_part(kit, "input", x.dim() - 1, expected - came)
     if x.dim() == 3 and 2 * came == expected and x.shape[0] % 2 == 0 and call.layer is not None:
         text = call.names.get("input", "")
         if text.isidentifier():
@@ -85,6 +87,7 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
         yield from kit.layer(
             f"the layer made for the {came} features that come; its weights begin anew", in_features=came
         )
+        yield from absent_part(kit, "input", x.dim() - 1, expected - came)
     elif call.layer is None and came == call.args["weight"].shape[0] and "weight" in call.names:
         yield from kit.change("weight", "{}.T", "F.linear's weight is (out_features, in_features)")
     if x.dim() > 2 and came != expected and call.layer is not None and x.dim() == 4:
@@ -188,7 +191,7 @@ def product(call: Call, scene: Scene) -> Finding | None:
             f"In {first} @ {second} the last dimension of {first} {shape_text(a)}, {k_first}, must equal "
             f"that of {second} {shape_text(b)} it is multiplied with ({place}), {k_second}."
         )
-        fixes = []
+        fixes = list(_inner_swaps(kit, a, b))
         if b.dim() >= 2:
             fixes += kit.change(
                 "other",
@@ -208,7 +211,8 @@ def product(call: Call, scene: Scene) -> Finding | None:
         if b.dim() == 1 and a.shape[0] == k_second:
             fixes += kit.change("input", "{}.T", "sums over the rows instead")
         last = ("input", a.dim() - 1)
-        return Finding(cause, fixes, [last, ("other", max(0, b.dim() - 2))])
+        inner = ("other", max(0, b.dim() - 2))
+        return Finding(cause, fixes, [last, inner], equal=(last, inner))
     kinds = same_dtype(call, kit, "input", "other")
     if kinds is not None:
         return kinds
@@ -229,6 +233,25 @@ def product(call: Call, scene: Scene) -> Finding | None:
                 fixes += kit.change(argument, "{}.transpose(0, 1)", "batch first on both sides")
         return Finding(cause, fixes)
     return None
+
+
+def _inner_swaps(kit: Kit, a: Tensor, b: Tensor) -> Iterator[Candidate]:
+    """Heads and tokens of one side in the other order: (B, T, N, D) beside (B, N, T, T)."""
+    if a.dim() != b.dim() or a.dim() < 4:
+        return
+    for argument, t in (("other", b), ("input", a)):
+        for d, e in combinations(range(t.dim()), 2):
+            if d >= t.dim() - 2:
+                continue
+            swapped = t.transpose(d, e)
+            one, two = (a, swapped) if argument == "other" else (swapped, b)
+            if one.shape[:-2] == two.shape[:-2] and one.shape[-1] == two.shape[-2]:
+                yield from kit.change(
+                    argument,
+                    f"{{}}.transpose({d}, {e})",
+                    f"swaps dimensions {d} and {e} of {kit.name(argument)}: {shape_text(swapped)}",
+                )
+                return
 
 
 def _other_order(a: Tensor, b: Tensor) -> str | None:
@@ -378,8 +401,8 @@ def _broadcasts(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[
         differs = [d for d in range(t.dim()) if t.shape[d] != o.shape[d + offset] and t.shape[d] != 1]
         if len(differs) == 1 and t.shape[differs[0]] > o.shape[differs[0] + offset] > 1:
             d = differs[0]
-            if d + 1 == t.dim() or (d == 0 and t.dim() > 2):
-                continue  # cutting features off is no repair, nor inputs
+            if d + 1 == t.dim() or (d == 0 and t.dim() > 2) or (d == 1 and t.dim() > 3) or "_(" in kit.name(owner):
+                continue  # cutting features or channels off is no repair, nor inputs
             cut = ", ".join([":"] * d + [f":{kit.name(owner)}.size({d + offset})"])
             yield from kit.change(
                 argument,
@@ -399,7 +422,10 @@ def _shortcut(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[Ca
     ):
         return
     n = a.dim() - 2
-    for branch, beside, out, x in ((two, one, b, a), (one, two, a, b)):
+    sides = [(two, one, b, a), (one, two, a, b)]
+    if _SHORTCUT.search(kit.name(two)) and not _SHORTCUT.search(kit.name(one)):
+        sides.reverse()  # out + identity: the identity is what is adapted
+    for branch, beside, out, x in sides:
         node = ast.parse(kit.name(branch), mode="eval").body
         layer = kit.scene.value(node.func) if isinstance(node, ast.Call) else None
         if isinstance(layer, nn.modules.conv._ConvNd) and out.shape[1] == x.shape[1] and set(layer.stride) == {1}:
@@ -421,6 +447,9 @@ def _shortcut(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[Ca
                     text,
                     "a 1 x 1 convolution brings the shortcut to the branch's size, as in ResNet: make it in __init__",
                 )
+
+
+_SHORTCUT = re.compile(r"identity|residual|shortcut|skip|^(x|inputs?|inp|res)$", re.I)
 
 
 def spread(kit: Kit, argument: str, small: Tensor, big: Tensor, end: str = "", more: str = "") -> Iterator[Candidate]:
@@ -490,7 +519,11 @@ def einsum(call: Call, scene: Scene) -> Finding | None:
         for letter, size in zip(letters, tensor.shape, strict=True):
             if letter in seen and seen[letter][0] != size and 1 not in (seen[letter][0], size):
                 cause = f"In {equation!r} the letter {letter} is {seen[letter][0]} in tensor {seen[letter][1] + 1} and {size} in tensor {number + 1}: {', '.join(shape_text(o) for o in operands)}."
-                return Finding(cause, list(_letters(call, kit, parts, operands, number)))
+                first = (f"operands[{seen[letter][1]}]", parts[seen[letter][1]].index(letter))
+                second = (f"operands[{number}]", letters.index(letter))
+                return Finding(
+                    cause, list(_letters(call, kit, parts, operands, number)), [first, second], equal=(first, second)
+                )
             seen.setdefault(letter, (size, number))
     return None
 

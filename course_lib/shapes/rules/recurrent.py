@@ -17,6 +17,8 @@ def recurrent(call: Call, scene: Scene) -> Finding | None:
     layer, x = call.layer, call.tensor("input")
     if not isinstance(layer, nn.RNNBase):
         return None
+    if x is None and type(call.args.get("input")).__name__ == "PackedSequence":
+        return _packed_input(call, kit, scene)
     if x is None:
         return not_a_tensor(call, scene)
     name, kind = kit.name("input"), type(layer).__name__
@@ -70,6 +72,15 @@ def recurrent(call: Call, scene: Scene) -> Finding | None:
             list(kit.change("hx", "{}[0]", "the hidden state alone")),
         )
     depth = layer.num_layers * (2 if layer.bidirectional else 1)
+    if x.dim() == 2 and any(isinstance(s, Tensor) and s.dim() == 3 for s in states):
+        state = next(s for s in states if isinstance(s, Tensor))
+        cause = f"{kind} takes {name} {shape_text(x)} for one text of {x.shape[0]} tokens, as it has no third dimension, but the state {shape_text(state)} is made for a batch of {state.shape[1]}."
+        d = 1 if first else 0
+        fixes = []
+        if state.shape[1] == x.shape[0]:
+            fixes += kit.change("input", f"{{}}.unsqueeze({d})", f"each of the {x.shape[0]} inputs a text of one token")
+        fixes += kit.change("input", f"{{}}.unsqueeze({1 - d})", "one text: a batch of one")
+        return Finding(cause, fixes, means={"hx": ("layers x directions", "batch", "hidden")})
     for number, state in enumerate(states):
         if not isinstance(state, Tensor):
             continue
@@ -92,6 +103,53 @@ def recurrent(call: Call, scene: Scene) -> Finding | None:
                 means = ("batch", "layers x directions", "hidden")
             return Finding(cause, fixes, [], {"input": read}, means={"hx": means} if means else {})
     return same_dtype(call, kit, "input", "weight_ih_l0")
+
+
+def _packed_input(call: Call, kit: Kit, scene: Scene) -> Finding | None:
+    """A PackedSequence whose lengths do not belong to its rows: it was packed with batch and tokens in the other order."""
+    import ast
+
+    packed, layer = call.args["input"], call.layer
+    rows, steps = packed.data.shape[0], int(packed.batch_sizes.sum())
+    name, kind = kit.name("input"), type(layer).__name__
+    if packed.data.shape[-1] != layer.input_size:
+        width = packed.data.shape[-1]
+        return Finding(
+            f"{kind} has input_size {layer.input_size}, but {name} holds vectors of {width}.",
+            list(kit.layer(f"made for the {width} features that come; its weights begin anew", input_size=width)),
+        )
+    if rows == steps:
+        return None
+    means = {"input[0]": ("tokens of all texts", "features"), "input[1]": ("texts at each token",)}
+    node = ast.parse(name, mode="eval").body if name.isidentifier() or "(" in name else None
+    node = kit.definition(node.id) if isinstance(node, ast.Name) else node
+    cause = f"The lengths in {name} add up to {steps} tokens, but it holds {rows} vectors: pack_padded_sequence read the batch and the tokens in the other order."
+    if (
+        not isinstance(node, ast.Call)
+        or "batch_first" in ast.unparse(node)
+        or "pack_padded" not in ast.unparse(node.func)
+    ):
+        return Finding(cause, means=means)
+    x = scene.value(node.args[0]) if node.args else None
+    if isinstance(x, Tensor):
+        cause += f" Without batch_first=True it reads {ast.unparse(node.args[0])} {shape_text(x)} as {x.shape[0]} tokens of a batch of {x.shape[1]}."
+    text = ast.unparse(node)
+    new = f"{text[:-1]}, batch_first=True)"
+    if kit.editable and "(" in name:
+        return Finding(cause, list(kit.change("input", new, "the batch stands first", needs_values=True)), means=means)
+    return Finding(
+        cause,
+        [
+            Candidate(
+                f"{name} = {new}",
+                "the batch stands first",
+                trial=f"layer({new})",
+                given={"layer": layer},
+                needs_values=True,
+                earlier=True,
+            )
+        ],
+    )
 
 
 def _states(call: Call, kit: Kit, states: list[Tensor], wanted: tuple[int, ...], x: Tensor) -> Iterator[Candidate]:

@@ -247,7 +247,16 @@ def expand(call: Call, scene: Scene) -> Finding | None:
     name = kit.name("input")
     if len(sizes) < x.dim():
         cause = f"{call.op} to {len(sizes)} sizes {sizes} is too few for {name} {shape_text(x)}, which has {x.dim()} dimensions."
-        return Finding(cause)
+        argument = "sizes" if "sizes" in call.names else "repeats"
+        texts = [t.strip() for t in call.names.get(argument, "").strip("()[]").split(",") if t.strip()]
+        more = ["-1" if call.op == "expand" else "1"] * (x.dim() - len(sizes))
+        whole = f"{name}.{call.op}({', '.join([*texts, *more])})"
+        return Finding(
+            cause,
+            [kit.code(whole, "the dimensions that were not named stay as they are")]
+            if len(texts) == len(sizes)
+            else [],
+        )
     if call.op == "repeat":
         return None
     for back in range(1, x.dim() + 1):
@@ -560,6 +569,13 @@ def index(call: Call, scene: Scene) -> Finding | None:
                 shorter.reverse()
                 fixes.append(kit.code(f"{name}[{', '.join(shorter)}]", "one index less"))
             return Finding(cause, fixes)
+        pairs = [(n, i) for n, i in enumerate(items) if isinstance(i, Tensor) and i.dtype != torch.bool and i.dim()]
+        try:
+            torch.broadcast_shapes(*(i.shape for _, i in pairs))
+        except RuntimeError:
+            texts = _index_texts(kit, len(items))
+            shown = ", ".join(f"{texts[n]} is {shape_text(i)}" for n, i in pairs)
+            return Finding(f"Indices are paired place by place, so their shapes must agree, but {shown}.")
         d = 0
         for position, item in enumerate(items):
             if item is None or item is Ellipsis:
@@ -605,11 +621,35 @@ def index(call: Call, scene: Scene) -> Finding | None:
                 low, high = extremes(item)
                 if high is not None and (high >= x.shape[d] or low < -x.shape[d]):
                     worst = high if high >= x.shape[d] else low
+                    texts = _index_texts(kit, len(items))
+                    fixes = []
+                    if high == x.shape[d] and low >= 1:
+                        changed = [f"{t} - 1" if n == position else t for n, t in enumerate(texts)]
+                        fixes.append(
+                            kit.code(
+                                f"{name}[{', '.join(changed)}]",
+                                "places are counted from 0: a length is one more than the last place",
+                                needs_values=True,
+                            )
+                        )
                     return Finding(
-                        f"Index {worst} in {kit.name('index')} is outside dimension {d} of {name} {shape_text(x)}, which has {x.shape[d]} places."
+                        f"Index {worst} in {texts[position]} is outside dimension {d} of {name} {shape_text(x)}, which has {x.shape[d]} places, 0 to {x.shape[d] - 1}.",
+                        fixes,
                     )
             d += 1
     return None
+
+
+def _index_texts(kit: Kit, count: int) -> list[str]:
+    """The source of each part of an index."""
+    import ast
+
+    try:
+        node = ast.parse(f"x[{kit.name('index')}]", mode="eval").body.slice  # type: ignore[attr-defined]
+    except SyntaxError:
+        node = None
+    parts = node.elts if isinstance(node, ast.Tuple) else [node] if node is not None else []
+    return [ast.unparse(p) for p in parts] if len(parts) == count else [kit.name("index")] * count
 
 
 def extremes(tensor: Tensor) -> tuple[int, int] | tuple[None, None]:
@@ -634,8 +674,31 @@ def gathering(call: Call, scene: Scene) -> Finding | None:
         if at.dim() != x.dim():
             cause = f"{call.op} needs an index with as many dimensions as the input: {idx} is {shape_text(at)}, {name} is {shape_text(x)}."
             fixes = []
-            if at.dim() == x.dim() - 1:
-                d = dim % x.dim()
+            src = call.tensor("src")
+            d = dim % x.dim()
+            if (
+                at.dim() == 1
+                and src is not None
+                and src.dim() == x.dim()
+                and src.shape[d] == at.shape[0]
+                and x.dim() > 1
+            ):
+                ones = ", ".join(":" if e == d else "None" for e in range(x.dim()))
+                fixes += kit.change(
+                    "index",
+                    f"{{}}[{ones}].expand_as({kit.name('src')})",
+                    "the same place for all numbers of a row",
+                    needs_values=True,
+                )
+                if call.op == "scatter_add":
+                    fixes.append(
+                        kit.code(
+                            f"{name}.index_add({d}, {idx}, {kit.name('src')})",
+                            "the same, for whole rows",
+                            needs_values=True,
+                        )
+                    )
+            elif at.dim() == x.dim() - 1 and tuple(at.shape) == (*x.shape[:d], *x.shape[d + 1 :]):
                 fixes += kit.change(
                     "index",
                     f"{{}}.unsqueeze({d})",
@@ -773,6 +836,9 @@ def assignment(call: Call, scene: Scene) -> Finding | None:
     cause = f"{place} is {shape_text(part)}, and {kit.name('value')} {shape_text(value)} cannot be spread over it."
     fixes = []
     names = kit.name("value")
+    for d, size in enumerate(value.shape):
+        if size == 1 and tuple(value.shape[:d] + value.shape[d + 1 :]) == tuple(part.shape):
+            fixes.append(kit.code(f"{place} = {names}.squeeze({d})", f"drops dimension {d}, which is 1"))
     for text, why in ((f"{names}.squeeze()", "without its dimensions of 1"), (f"{names}.T", "rows and columns swapped"),
                       (f"{names}.unsqueeze(-1)", "with a last dimension of 1")):  # fmt: skip
         try:
@@ -783,7 +849,7 @@ def assignment(call: Call, scene: Scene) -> Finding | None:
                 if text.endswith("T") and value.dim() == 2
                 else value.unsqueeze(-1)
             )
-            if torch.broadcast_shapes(part.shape, changed.shape) == part.shape:
+            if torch.broadcast_shapes(part.shape, changed.shape) == part.shape and not (fixes and "squeeze()" in text):
                 fixes.append(kit.code(f"{place} = {text}", why))
         except RuntimeError:
             continue
