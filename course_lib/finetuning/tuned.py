@@ -340,6 +340,6 @@ def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:
         built = task.head().from_pretrained(model, **task.configuration())
     import torch
 
-    if torch.accelerator.is_available():
+    if torch.accelerator.is_available() and training.is_alone():  # several processes find their own devices in fit
         built.to(torch.accelerator.current_accelerator())
     return built, tokenizer

@@ -150,7 +150,7 @@ def prepare_output(output: Path, *, resume: bool) -> None:
         )
     try:
         output.mkdir(parents=True, exist_ok=True)
-        trial = output / ".trial"
+        trial = output / f".trial-{os.getpid()}"
         trial.write_bytes(b"")
         trial.unlink()
     except OSError as error:

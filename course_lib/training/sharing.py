@@ -74,9 +74,8 @@ def accelerator() -> Accelerator:
     """What connects the processes of this run; for a single one it leaves everything where it is."""
     from accelerate import Accelerator
 
-    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     # Without a graphics card accelerate must be told that the processors are meant, or each process trains for itself.
-    return Accelerator(device_placement=False, cpu=launched and not torch.accelerator.is_available())
+    return Accelerator(device_placement=False, cpu=not is_alone() and not torch.accelerator.is_available())
 
 
 def sum_over_processes(share: Share, value: float) -> float:
@@ -91,3 +90,8 @@ def sum_over_processes(share: Share, value: float) -> float:
 def is_main_process() -> bool:
     """Is this the process that writes files? A single one is."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def is_alone() -> bool:
+    """Is this the only process of the run?"""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1
