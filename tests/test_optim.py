@@ -419,6 +419,8 @@ def test_it_is_not_fused_where_a_parameter_is_on_a_device_without_the_kernel() -
 def test_numbers_given_beside_groups_fill_what_the_groups_leave_open() -> None:
     optimizer = adamw(optim.groups_by_name(Plain()), learning_rate=7e-5)
     assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(7e-5, 0.01), (7e-5, 0.0)]
+    (bare,) = adamw([{"params": Plain().parameters()}]).param_groups
+    assert (bare["lr"], bare["weight_decay"]) == (2e-5, 0.01)
 
 
 def test_a_number_that_every_group_overrules_is_refused() -> None:
