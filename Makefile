@@ -53,6 +53,7 @@ test:
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
 
+bench: EXTRAS = --extra bench
 bench:
 	$(INSTALL)
 	@$(VENV_PYTHON) -m benchmarks

@@ -24,7 +24,10 @@ from course_lib.notebooks.execute import offline_environment
 from course_lib.notebooks.outputs import MAY_RAISE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-NAMES = ("00_start_here", "01_bert_outputs", "02_heads", "03_shape_debugging", "04_bert_from_scratch")
+NAMES = (
+    "00_start_here", "01_bert_outputs", "02_heads", "03_shape_debugging", "04_bert_from_scratch", "07_fine_tuning",
+    "08_tokens_spans_choices",
+)  # fmt: skip
 
 
 def chromium() -> str | None:
@@ -177,6 +180,37 @@ def test_saved_figures_and_hints_show_before_anything_is_run(page, address: str,
     figures = figures_in_view(page, "untouched")
     assert len(figures) == saved.count("data:image/png;base64,")
     assert all(figure["width"] > 100 and figure["alt"] for figure in figures)
+
+
+_GLUED = """import torch
+from torch import nn
+
+layers = tuple(torch.randn(32, 64, 768) for _ in range(13))
+nn.Conv2d(13, 13, kernel_size=(3, 768))(torch.cat(layers, 0))"""
+
+
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_a_failing_cell_explains_itself_under_its_traceback(page, address: str, copy: Path, theme: str) -> None:
+    """In any notebook after %load_ext, readable in both themes: the text's colour is the theme's own."""
+    cells = [nbformat.v4.new_code_cell("%load_ext course_lib.shapes"), nbformat.v4.new_code_cell(_GLUED)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(notebook, copy / "notebooks" / f"any_{theme}.ipynb")
+    run_all(page, address, f"any_{theme}")
+    page.locator(".lm-MenuBar-item", has_text="Settings").first.click()
+    page.locator(".lm-Menu-item", has_text=re.compile("^Theme")).first.hover()
+    page.locator(".lm-Menu-item", has_text=re.compile(f"^JupyterLab {theme}$")).first.click()
+    fix = page.locator(".jp-OutputArea-output", has_text="Fix 1").first
+    fix.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
+    assert "416 = 13 tensors x 32" in fix.inner_text() and "torch.stack(layers, dim=1)" in fix.inner_text()
+    assert page.get_by_text("expected input[1, 416, 64, 768]").first.is_visible()  # torch's own error, above it
+    colours = (
+        "e => [getComputedStyle(e).color, getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor]"
+    )
+    ink, paper = (sum(map(int, re.findall(r"\d+", c)[:3])) for c in fix.get_by_text("Why:").first.evaluate(colours))
+    assert abs(ink - paper) > 400
+    screenshot(page, f"explained-{theme}")
 
 
 def test_a_page_opens_rendered_and_a_link_of_the_index_leads_to_its_cell(page, address: str) -> None:

@@ -171,8 +171,8 @@ if EMBEDDED:
 # | [**04_bert_from_scratch**](04_bert_from_scratch.ipynb) | every line of BERT, equal to the released one | `course_lib.bert`, `course_lib.checkpoint` |
 # | 05_pretraining_tasks | hidden words and next sentences | `course_lib.masking` |
 # | 06_pretraining | a small BERT of your own | `course_lib.pretraining` |
-# | 07_fine_tuning | training that can be trusted | `course_lib.training` |
-# | 08_tokens_spans_choices | entities, answers in a text, multiple choice | `course_lib.finetuning` |
+# | [**07_fine_tuning**](07_fine_tuning.ipynb) | training that can be trusted | `course_lib.training`, `course_lib.finetuning` |
+# | [**08_tokens_spans_choices**](08_tokens_spans_choices.ipynb) | entities, answers in a text, multiple choice | `course_lib.alignment`, `course_lib.spans` |
 # | 09_classifier_zoo | fifteen text classifiers side by side | `course_lib.zoo` |
 # | 10_model_graphs | pictures of models that can be trusted | `course_lib.graphs` |
 # | 11_going_bigger | from a laptop to many machines | `course_lib.training` |
