@@ -178,7 +178,8 @@ def _explain(error: BaseException, history: History | None, given: tuple[Any, tu
     fixes = _verify(scene, finding.fixes, finding.most) if finding is not None else []
     if finding is not None and call is not None and len(fixes) < finding.most and not scene.in_library:
         more = _verify(scene, list(earlier_layers(scene, call, finding)), finding.most - len(fixes))
-        fixes = [*(fix for fix in more if fix.verified), *fixes]
+        more = [fix for fix in more if fix.verified]
+        fixes = [*fixes, *more] if finding.equal is not None else [*more, *fixes]
     cause = finding.cause if finding is not None else _own_words(error)
     return Diagnosis(
         error=error,

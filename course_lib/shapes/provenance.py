@@ -24,6 +24,7 @@ _TARGET_WORDS = re.compile(r"label|target|^y$|y_", re.I)
 _MASK_WORDS = re.compile(r"mask|tril|triu|causal", re.I)
 _MATRIX_WORDS = re.compile(r"weight$|matrix|table|adj|kernel|^w\d?$|^W|lookup|glove|vectors", re.I)
 _HEAD_WORDS = re.compile(r"^(q|k|v|query|key|value|queries|keys|values)$|head", re.I)
+COUNTED = ("arange", "linspace", "randperm")
 _PICTURE = re.compile(r"^(img|image|pic|picture|photo|pixels?)\d?$", re.I)
 _VECTORS = re.compile(r"emb|feat|tok|hid|vec|patch", re.I)
 _RECURRENT_STATE = re.compile(r"^(h0|c0|h_0|c_0|hx|hn|cn|h_n|c_n)$")
@@ -147,7 +148,7 @@ class Provenance:
             size = record.shape[d]
             if label in ("features", "channels", "") and d == len(found) - 1 and size in self.facts.get("widths", {}):
                 found[d] = self.facts["widths"][size]
-            elif not label and not record.parents:
+            elif not label and not record.parents and record.operation not in COUNTED:
                 found[d] = guessed[d]
             if label == "stacked":
                 found[d] = "layers" if _layered(record) else "stacked"
@@ -284,7 +285,7 @@ def _label_roots(record: Record, facts: Mapping[str, Any], seen: set[int]) -> No
         became_whole = bool(one.parents) and _is_whole(one.dtype) and not _is_whole(one.parents[0].dtype)
         if one.parents and not (became_whole and len(one.shape) <= 2):
             pending += one.parents
-        elif one.labels is None and one.operation in ("arange", "linspace", "randperm"):
+        elif one.labels is None and one.operation in COUNTED:
             one.labels = ("",)  # counted numbers: places, whatever they count
         elif one.labels is None and one.learned:
             one.labels = _guess_learned(one.shape, one.name)
@@ -360,7 +361,7 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
         return ("batch", "") if shape[1] == 1 else ("batch", "tokens")
     if whole:
         return {1: ("batch",), 2: ("batch", "tokens")}.get(rank, ("",) * rank)
-    if rank == 2 and _PICTURE.search(name):
+    if rank == 2 and _PICTURE.search(name) and min(shape) >= 8 and max(shape) <= 4 * min(shape):
         return ("height", "width")
     if rank == 2 and _MASK_WORDS.search(name):
         return ("queries", "keys") if shape[0] == shape[1] else ("batch", "tokens")

@@ -9,7 +9,9 @@ from catalogue.bug import ENTRIES, Bug
 from course_lib import shapes
 from course_lib.shapes.diagnosis import Diagnosis
 
-assert all((convolutions, products, rearranging, sequences, targets, unseen_functions, unseen_layers))  # importing them fills ENTRIES
+assert all(
+    (convolutions, products, rearranging, sequences, targets, unseen_functions, unseen_layers)
+)  # importing them fills ENTRIES
 entries = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 
 

@@ -54,6 +54,11 @@ def multi_head(call: Call, scene: Scene) -> Finding | None:
         if q.shape[batch] != k.shape[batch]:
             cause = f"MultiheadAttention with batch_first={first} reads {layout}, so {names[0]} {shape_text(q)} has batch {q.shape[batch]} and {names[1]} {shape_text(k)} batch {k.shape[batch]}."
             fixes = []
+            if q.shape[batch] == 1:
+                sizes = f"{k.shape[0]}, -1, -1" if first else f"-1, {k.shape[1]}, -1"
+                fixes += kit.change(
+                    "query", f"{{}}.expand({sizes})", f"the one query for each of the {k.shape[batch]} inputs"
+                )
             if q.shape[token] == k.shape[token]:
                 why = f"the batch stands in dimension {token} in both"
                 fixes += list(_outer(call, kit, scene, why, batch_first=not first)) or list(

@@ -27,6 +27,10 @@ def earlier_layers(scene: Scene, call: Call, finding: Finding) -> Iterator[Candi
     """Where two sizes ought to be equal: the layer that gives the one, made for the other."""
     if scene.in_library:
         return
+    if finding.wanted is not None:
+        one, d, size = finding.wanted
+        yield from _widened(scene, provenance_of(scene, call).found.get(one), d, size)
+        return
     if finding.equal is not None:
         (one, d), (two, e) = finding.equal
         a, b = _tensor(call, one), _tensor(call, two)

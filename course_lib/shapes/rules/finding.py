@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,7 @@ class Finding:
         default_factory=dict
     )  # argument -> what its dimensions are, better known to the rule than guessed from a name; "" leaves the guess
     equal: tuple[tuple[str, int], tuple[str, int]] | None = None  # two sizes that must be one, all else being right
+    wanted: tuple[str, int, int] | None = None  # (argument, dimension, size): a size that must be another
     operation: str = ""  # where the rule knows a better name
     most: int = 3
 
@@ -177,9 +179,8 @@ class Kit:
         if self.editable and argument in call.names and _simple(text):
             bracketed = text if _atomic(text) or ("{}." not in template and "{}[" not in template) else f"({text})"
             try:
-                yield Candidate(
-                    self.rewritten(**{argument: template.replace("{}", bracketed)}), why, given=self.given, **options
-                )
+                new = _undone(template.replace("{}", bracketed))
+                yield Candidate(self.rewritten(**{argument: new}), why, given=self.given, **options)
             except (Unknown, SyntaxError):
                 return
         elif call.layer is not None and not self.scene.in_library:
@@ -246,6 +247,11 @@ class Kit:
     def definition(self, text: str) -> ast.AST | None:
         """The expression last assigned to a name before the failing line, in the same function."""
         return definition(self.scene.site_frame, text)
+
+
+def _undone(text: str) -> str:
+    """Two steps that undo each other, left out: `x.transpose(1, 2).transpose(1, 2)` is x."""
+    return re.sub(r"\.transpose\((-?\d+), (-?\d+)\)\.transpose\(\1, \2\)$|\.T\.T$", "", text)
 
 
 def definition(frame: Frame, name: str) -> ast.AST | None:

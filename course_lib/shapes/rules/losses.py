@@ -315,7 +315,10 @@ def _shifted(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, list[Candidate]] | No
         other, whys = "[:, 1:]", ("without the last place, which predicts nothing that is known",
                                   "without the first place: right where it is a special token")  # fmt: skip
     else:
-        other, whys = "[:, :-1]", ("without the first, which nothing predicts", "without the last: right where it is padding")
+        other, whys = (
+            "[:, :-1]",
+            ("without the first, which nothing predicts", "without the last: right where it is padding"),
+        )
     fixes = [
         *kit.change(longer, new, whys[0], needs_values=True),
         *kit.change(longer, new.replace(cut, other), whys[1], needs_values=True),

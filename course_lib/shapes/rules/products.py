@@ -69,6 +69,7 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
                     f"{{}}.transpose({d}, {x.dim() - 1})",
                     f"moves the {expected} features of dimension {d} to the end",
                 )
+    yield from _other_dim(kit, expected)
     made = kit.definition(call.names.get("input", ""))
     if x.dim() == 2 and expected and x.numel() % expected == 0 and _fixed_batch(made):
         rows = x.numel() // expected
@@ -100,6 +101,31 @@ def _features(call: Call, kit: Kit, x: Tensor, expected: int, came: int) -> Iter
                 f"one vector of {total} numbers for each input: flatten before the layer",
                 trial=f"{text}(value.flatten(1))",
                 given=given,
+            )
+
+
+_REDUCING = ("mean", "sum", "amax", "amin", "prod", "std", "var", "logsumexp")
+
+
+def _other_dim(kit: Kit, expected: int) -> Iterator[Candidate]:
+    """A mean or a sum over the features, where one over the places was meant."""
+    text = kit.call.names.get("input", "")
+    node = ast.parse(text, mode="eval").body if text and _parses(text) else None
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in _REDUCING:
+        return
+    given = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "dim")]
+    base = kit.scene.value(node.func.value)
+    dim = kit.scene.value(given[0]) if len(given) == 1 else None
+    if not isinstance(base, Tensor) or not isinstance(dim, int) or len(node.args) + len(node.keywords) != 1:
+        return
+    for d in range(1, base.dim()):
+        kept = [n for i, n in enumerate(base.shape) if i != d]
+        if d != dim % base.dim() and kept and kept[-1] == expected:
+            whole = ast.unparse(node.func.value)
+            yield from kit.change(
+                "input",
+                f"{whole}.{node.func.attr}(dim={d})",
+                f"over dimension {d}, which is {base.shape[d]}; the {expected} features stay",
             )
 
 
@@ -141,6 +167,10 @@ def product(call: Call, scene: Scene) -> Finding | None:
     if a is None or b is None:
         return None
     first, second = kit.name("input"), kit.name("other")
+    if call.op == "dot" and (a.dim() != 1 or b.dim() != 1):
+        bad, tensor = (first, a) if a.dim() != 1 else (second, b)
+        cause = f"dot multiplies two vectors, but {bad} has {tensor.dim()} dimensions: {shape_text(tensor)}."
+        return Finding(cause, [*_row_by_row(kit, a, b), kit.code(f"{first} @ {second}.T", "all rows with all rows")])
     rank = {"mm": 2, "spmm": 2, "bmm": 3, "addmm": 2, "baddbmm": 3}.get(call.op)
     if rank is not None and (a.dim() != rank or b.dim() != rank):
         bad, tensor = (first, a) if a.dim() != rank else (second, b)
@@ -202,6 +232,7 @@ def product(call: Call, scene: Scene) -> Finding | None:
             fixes += kit.change(
                 "input", "{}.T" if a.dim() == 2 else "{}.transpose(-1, -2)", f"swaps the last two dimensions of {first}"
             )
+        fixes[1:1] = list(_row_by_row(kit, a, b))
         if a.dim() == 2 and b.dim() == 2 and a.shape[0] == b.shape[1]:
             fixes.append(
                 kit.code(f"{second} @ {first}", "the other order, which has another meaning and another shape")
@@ -233,6 +264,14 @@ def product(call: Call, scene: Scene) -> Finding | None:
                 fixes += kit.change(argument, "{}.transpose(0, 1)", "batch first on both sides")
         return Finding(cause, fixes)
     return None
+
+
+def _row_by_row(kit: Kit, a: Tensor, b: Tensor) -> Iterator[Candidate]:
+    if a.shape == b.shape and a.dim() == 2:
+        yield kit.code(
+            f"({kit.name('input')} * {kit.name('other')}).sum(dim=-1)",
+            f"row with row: one number for each of the {a.shape[0]} pairs",
+        )
 
 
 def _inner_swaps(kit: Kit, a: Tensor, b: Tensor) -> Iterator[Candidate]:
@@ -377,7 +416,8 @@ def _broadcasts(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[
         for d, e in combinations(range(t.dim()), 2):
             swapped = list(t.shape)
             swapped[d], swapped[e] = swapped[e], swapped[d]
-            if t.dim() <= o.dim() and _clash(tuple(swapped), o.shape) is None:
+            spreads = 1 in (t.shape[d], t.shape[e]) and t.dim() == o.dim()  # (n, 1) with (m, 1): all pairs, never meant
+            if t.dim() <= o.dim() and not spreads and _clash(tuple(swapped), o.shape) is None:
                 text = "{}.T" if t.dim() == 2 else f"{{}}.transpose({d}, {e})"
                 yield from kit.change(argument, text, f"swaps dimensions {d} and {e} of {kit.name(argument)}")
     yield from _shortcut(kit, one, two, a, b)

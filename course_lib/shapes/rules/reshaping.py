@@ -46,7 +46,13 @@ def view(call: Call, scene: Scene) -> Finding | None:
             )
         )
         rest, better = _floored(kit, x, sizes)
-        return Finding(cause + rest, [*better, *_free(kit, x, sizes)], [("input", d) for d in range(1, x.dim())])
+        wanted = prod(sizes[1:]) if x.dim() == 2 and len(sizes) > 1 and sizes[0] in (-1, x.shape[0]) else 0
+        return Finding(
+            cause + rest,
+            [*better, *_free(kit, x, sizes)],
+            [("input", d) for d in range(1, x.dim())],
+            wanted=("input", 1, wanted) if wanted > 0 else None,
+        )
     if (call.op == "view" and "stride" in scene.text) or (call.op == "view" and not x.is_contiguous()):
         texts = call.names.get("shape", ", ".join(map(str, sizes)))
         cause = f"view needs the numbers of {name} {shape_text(x)} to lie in order in memory, but a transpose or permute before it has changed their order (strides {tuple(x.stride())})."
@@ -807,7 +813,8 @@ def unflatten(call: Call, scene: Scene) -> Finding | None:
                     fixes += kit.layer(f"-1 becomes {x.shape[dim] // rest}", text=f"{kit.nn}.Unflatten({dim}, {new})")
                 else:
                     fixes += kit.change("sizes", repr(new), f"-1 becomes {x.shape[dim] // rest}")
-        return Finding(cause, fixes, [("input", dim % x.dim())])
+        place = dim % x.dim()
+        return Finding(cause, fixes, [("input", place)], wanted=("input", place, prod(sizes)))
     return None
 
 

@@ -999,3 +999,49 @@ class tensor_dataset:
         from torch.utils.data import TensorDataset
 
         return TensorDataset(torch.randn(9, 3), torch.zeros(9))
+
+
+@bug(
+    "matmul",
+    None,
+    "torch.matmul(user_emb, item_emb)",
+    [(6, 8), (6, 8)],
+    ["In user_emb @ item_emb"],
+    "(user_emb * item_emb).sum(dim=-1)",
+)
+class matrix_factorisation:
+    """Matrix factorisation: matmul instead of a row-wise product."""
+
+    class MF(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.user, self.item = nn.Embedding(10, 8), nn.Embedding(12, 8)
+
+        def forward(self, u, i):
+            user_emb, item_emb = self.user(u), self.item(i)
+            return torch.matmul(user_emb, item_emb)
+
+    def broken():
+        return matrix_factorisation.MF()(torch.randint(0, 10, (6,)), torch.randint(0, 12, (6,)))
+
+    def mended():
+        return (torch.randn(6, 8) * torch.randn(6, 8)).sum(1)
+
+
+@bug(
+    "dot",
+    None,
+    "torch.dot(a, b)",
+    [(6, 8), (6, 8)],
+    ["dot multiplies two vectors, but a has 2"],
+    "(a * b).sum(dim=-1)",
+)
+class dot_of_batches:
+    """torch.dot on batches."""
+
+    def broken():
+        a, b = torch.randn(6, 8), torch.randn(6, 8)
+        return torch.dot(a, b)
+
+    def mended():
+        return (torch.randn(6, 8) * torch.randn(6, 8)).sum(1)

@@ -644,3 +644,121 @@ class bert_pooled_hx:
 
     def mended():
         return nn.LSTM(24, 5, batch_first=True)(torch.randn(3, 1, 24))[0]
+
+
+@bug(
+    "Linear",
+    "mlp.0",
+    "self.mlp(x.mean(dim=1))",
+    [(3, 20)],
+    ["x.mean(dim=1) (3, 20) is 20"],
+    "self.mlp(x.mean(dim=2))",
+)
+class pool_wrong_dim:
+    """Mean over the wrong dimension of conv features (B, C, L)."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(4, 6, 3, padding=1)
+            self.mlp = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.mlp(x.mean(dim=1))
+
+    def broken():
+        return pool_wrong_dim.Net()(torch.randn(3, 4, 20))
+
+    def mended():
+        return nn.Linear(6, 8)(torch.randn(3, 6))
+
+
+@bug(
+    "Unflatten",
+    "dec.0",
+    "self.dec(z)",
+    [(4, 800)],
+    ["16 x 7 x 7 = 784"],
+    "self.fc = nn.Linear(5, 784)",
+)
+class vae_unflatten:
+    """VAE decoder: Unflatten does not fit the linear layer before it."""
+
+    class VAE(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(5, 800)
+            self.dec = nn.Sequential(nn.Unflatten(1, (16, 7, 7)), nn.ConvTranspose2d(16, 8, 4, 2, 1))
+
+        def forward(self, z):
+            z = self.fc(z)
+            return self.dec(z)
+
+    def broken():
+        return vae_unflatten.VAE()(torch.randn(4, 5))
+
+    def mended():
+        return nn.Linear(5, 784)(torch.randn(4, 5))
+
+
+@bug(
+    "Linear",
+    "blocks.0.proj",
+    "self.proj(x.transpose(1, 2))",
+    [(2, 24, 9)],
+    ["24 input features"],
+    "self.proj(x)",
+)
+class swapped_needlessly:
+    """A needless transpose before a linear layer."""
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.proj = nn.Linear(24, 24)
+
+        def forward(self, x):
+            return self.proj(x.transpose(1, 2))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.Sequential(swapped_needlessly.Block())
+
+        def forward(self, x):
+            return self.blocks(x)
+
+    def broken():
+        return swapped_needlessly.Net()(torch.randn(2, 9, 24))
+
+    def mended():
+        return nn.Linear(24, 24)(torch.randn(2, 9, 24))
+
+
+@bug(
+    "MultiheadAttention",
+    "attn",
+    "self.attn(q, x, x)",
+    [(1, 1, 24), (4, 7, 24)],
+    ["q (1, 1, 24) has batch 1"],
+    "q.expand(4, -1, -1)",
+)
+class learned_query:
+    """A learned query for pooling is not repeated over the batch."""
+
+    class Pool(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query = nn.Parameter(torch.randn(1, 1, 24))
+            self.attn = nn.MultiheadAttention(24, 4, batch_first=True)
+
+        def forward(self, x):
+            q = self.query
+            return self.attn(q, x, x)[0]
+
+    def broken():
+        return learned_query.Pool()(torch.randn(4, 7, 24))
+
+    def mended():
+        return nn.MultiheadAttention(24, 4, batch_first=True)(torch.randn(4, 1, 24), *[torch.randn(4, 7, 24)] * 2)[0]
