@@ -419,8 +419,7 @@ def schedule(
     from transformers import get_scheduler
 
     _check_schedule(name, options)
-    steps_up = 0 if name == "constant" else warmup_steps(warmup, steps)
-    return get_scheduler(name, optimizer, steps_up, steps, scheduler_specific_kwargs=options)
+    return get_scheduler(name, optimizer, warmup_steps(warmup, steps), steps, scheduler_specific_kwargs=options)
 
 
 def rates(name: str, warmup: int | float, steps: int, learning_rate: float, **options: Any) -> list[float]:
