@@ -63,6 +63,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stride", type=int, default=128, help="tokens that two windows share (128)")
     parser.add_argument("--language", choices=("en", "zh"), default="en", help="by whose rules answers are compared")
+    parser.add_argument("--streaming", action="store_true", help="do not hold the examples; needs --steps")
     parser.add_argument("--tensorboard", action="store_true", help="event files in OUTPUT/tensorboard")
     parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns: text=body label=gold")
 
@@ -82,10 +83,20 @@ def train(arguments: argparse.Namespace) -> int:
     task = arguments.task
     if task is not None and task not in TASKS:
         raise DataError(f"There is no task {task!r}; it may be {', '.join(TASKS)}, or left out to be guessed.")
-    data = load_dataset(arguments.data, None if task is None else TASKS[task].data, columns=_columns(arguments.columns))
+    data = load_dataset(
+        arguments.data,
+        None if task is None else TASKS[task].data,
+        streaming=arguments.streaming,
+        columns=_columns(arguments.columns),
+    )
     main = training.is_main_process()
     if main:
-        for line in (f"{data.why}.".replace("..", "."), repr(data), *data.notes, *problems(data)):
+        for line in (
+            f"{data.why}.".replace("..", "."),
+            repr(data),
+            *data.notes,
+            *([] if arguments.streaming else problems(data)),
+        ):
             print(line, file=sys.stderr)
     changes = {name: value for name in _RECIPE if (value := getattr(arguments, name)) is not None}
     if "warmup" in changes and changes["warmup"] >= 1:
@@ -120,7 +131,7 @@ def train(arguments: argparse.Namespace) -> int:
     if main:
         if tuned.history is not None:
             print(tuned.history)
-        if len(data.test):
+        if next(iter(data.test), None) is not None:
             print(f"test: {tuned.evaluate('test')}")
         print(f"The model is in '{arguments.output}'.")
     return 0

@@ -9,6 +9,7 @@ OUTPUT/
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -27,8 +28,9 @@ from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning.answers import Answers
 from course_lib.finetuning.choices import Choices
 from course_lib.finetuning.sentences import NextSentence
+from course_lib.finetuning.streams import StreamedBatches
 from course_lib.finetuning.tags import Tags
-from course_lib.finetuning.tasks import Reading, Task
+from course_lib.finetuning.tasks import Prepared, Reading, Task
 from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
 from course_lib.finetuning.words import MaskedWords, NextWords
@@ -230,7 +232,7 @@ def fine_tune(
     """Fine-tune a model on a data set; the best checkpoint on dev is what comes back.
 
     Args:
-        data: of `load_dataset`.
+        data: of `load_dataset`; with streaming=True its train part is read anew each epoch and never held (give steps).
         model: "default", a name on the hub, or a folder; or a head of ours or transformers', with its tokenizer.
         task: one of `TASKS`; by default what the data set is for ("masked-words" for plain documents).
         recipe: how to train; `changes` are fields of it, as in `fine_tune(data, epochs=2)`.
@@ -264,18 +266,33 @@ def fine_tune(
         from course_lib import optim
 
         optim.freeze(model, layers=train_layers)
-    train = kind.prepare(examples, tokenizer)
-    dev = kind.prepare(data.dev, tokenizer) if len(data.dev) else None
+    streamed = not hasattr(examples, "__len__")
+    train = Prepared({}, examples) if streamed else kind.prepare(examples, tokenizer)
+    held = list(data.dev)
+    dev = kind.prepare(held, tokenizer) if held else None
     loss = kind.loss()
     if class_weights:
         if not isinstance(kind, Classification):
             raise ValueError(f"class_weights are for classification; the task is {kind.name}.")
+        if streamed:
+            raise ValueError(
+                "class_weights count the labels of all examples first, and a stream is not held: leave one out."
+            )
         loss = training.WeightedCrossEntropy(training.class_weights(train.columns["labels"], len(kind.labels)))
+    sizes = {"size": batch_size, "tokens": batch_tokens}
+    if streamed:
+        batches: Any = StreamedBatches(
+            examples,
+            lambda some, seed: kind.batches(kind.prepare(some, tokenizer), tokenizer, shuffle=seed, **sizes),
+            seed,
+        )
+    else:
+        batches = kind.batches(train, tokenizer, shuffle=seed, **sizes)
     columns = [part.columns for part in (train, dev) if part is not None]
-    with rows_that_occur(model, columns):
+    with contextlib.nullcontext() if streamed else rows_that_occur(model, columns):
         history = training.fit(
             model,
-            kind.batches(train, tokenizer, size=batch_size, tokens=batch_tokens, shuffle=seed),
+            batches,
             None if dev is None else kind.reading_batches(dev, tokenizer),
             recipe=recipe if recipe.metric or dev is None else recipe.but(metric=kind.metric),
             output=folder,
@@ -294,7 +311,7 @@ def fine_tune(
             batch={"size": batch_size, "tokens": batch_tokens},
             seed=seed,
             data=str(data.folder),
-            examples={name: len(part) for name, part in data.splits.items()},
+            examples={n: len(part) if hasattr(part, "__len__") else "streamed" for n, part in data.splits.items()},
             kept={"step": history.kept.step, "epoch": history.kept.number, **history.kept.scores},
             notes=[*data.notes, *train.notes],
             date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -318,7 +335,7 @@ def _task(data: Any, name: str | None) -> type[Task]:
 
 
 def _check_labels(task: Task, data: Any) -> None:
-    if isinstance(task, Classification) and task.data == "classification":
+    if isinstance(task, Classification) and task.data == "classification" and hasattr(data.train, "__len__"):
         seen = {example.label for example in data.train}
         if len(seen) < 2:
             raise DataError(

@@ -185,6 +185,48 @@ def test_a_run_that_was_cut_off_goes_on(tiny, data, tmp_path) -> None:
         fine_tune(data["classification"], tiny, output=tmp_path / "cut", **options)
 
 
+# ------------------------------------------------------------------------------------------------ streams
+
+
+def test_a_stream_is_trained_on_without_being_held(tiny, data, tmp_path) -> None:
+    from course_lib.datasets import load_dataset, write_dataset
+
+    write_dataset(data["classification"], tmp_path / "data")
+    stream = load_dataset(tmp_path / "data", streaming=True)
+    found = fine_tune(stream, tiny, **{**RECIPE, "steps": 60})
+    assert found.evaluate("train").scores["accuracy"] == 1.0
+    with pytest.raises(ValueError, match="train does not say how many batches it has"):
+        fine_tune(stream, tiny, **{**RECIPE, "schedule": "linear"})
+    with pytest.raises(ValueError, match="a stream is not held"):
+        fine_tune(stream, tiny, class_weights=True, **{**RECIPE, "steps": 2})
+
+
+def test_every_example_of_a_stream_comes_once_each_time_in_another_order() -> None:
+    from course_lib.batching import Batches
+    from course_lib.finetuning.streams import StreamedBatches
+
+    held = []
+
+    def batches(some, seed):
+        held.append(len(some))
+        return Batches({"labels": torch.tensor(some)}, 3, seed)
+
+    def order(stream):
+        return [i for batch in stream for i in batch["labels"].tolist()]
+
+    stream = StreamedBatches(range(23), batches, shuffle=4, buffer=10)
+    first, second = order(stream), order(stream)
+    assert sorted(first) == sorted(second) == list(range(23)) and first != second and max(held) == 10
+    again = StreamedBatches(range(23), batches, shuffle=4, buffer=10)
+    state = again.state_dict()
+    assert order(again) == first
+    again.load_state_dict(state)
+    assert order(again) == first and order(again) == second
+    assert order(StreamedBatches(range(23), batches, shuffle=None, buffer=10)) == list(range(23))
+    with pytest.raises(ValueError, match="buffer is 0"):
+        StreamedBatches(range(3), batches, None, buffer=0)
+
+
 # ------------------------------------------------------------------------------------------------ long texts
 
 
