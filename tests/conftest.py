@@ -14,7 +14,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay on one process, because they share fixtures that take long to make."""
+    """The longest files first; the tests of a file on one process, because they share fixtures that take long to make."""
+    marks: dict[str, set[str]] = {}
     for item in items:
+        marks.setdefault(str(item.path), set()).update(mark.name for mark in item.iter_markers())
         if item.path.name not in _APART:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    items.sort(key=lambda item: ("browser" not in marks[str(item.path)], "slow" not in marks[str(item.path)]))
