@@ -142,7 +142,11 @@ def _trainer(way: str, data: Any, seed: int) -> dict[str, float]:
         return Dataset.from_dict({**rows, "labels": part.label_ids})
 
     train, dev = columns(data.train), columns(data.dev)
-    tuned = {"bf16": True, "train_sampling_strategy": "group_by_length"} if way == "trainer_tuned" else {}
+    tuned = (
+        {"bf16": True, "train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"}
+        if way == "trainer_tuned"
+        else {}
+    )
     with tempfile.TemporaryDirectory() as output:
         arguments = transformers.TrainingArguments(
             output, num_train_epochs=EPOCHS, learning_rate=RATE, weight_decay=0.01, warmup_steps=WARMUP, seed=seed,
@@ -159,7 +163,7 @@ def _trainer(way: str, data: Any, seed: int) -> dict[str, float]:
         trainer.train()
         clock.stop()
         scores = [log["eval_accuracy"] for log in trainer.state.log_history if "eval_accuracy" in log]
-        return {**clock.found(), "dev": scores[-1], "fused": float("fused" in str(arguments.optim))}
+        return {**clock.found(), "dev": scores[-1], "fused": float("fused" in str(arguments.optim).lower())}
 
 
 class _Clock:

@@ -155,8 +155,7 @@ class _Run:
     def go(self, resume: bool) -> Training:
         if self.output is not None:
             checkpoints.prepare_output(self.output, resume=resume)
-        start = self._weights()  # what is put back when nothing was evaluated
-        self.best_weights = start
+        self._keep_weights()  # what is put back when nothing was evaluated
         went_on = resume and self._resume()
         for watcher in self.watchers:
             watcher.begin(self.all_steps, self.step)
@@ -310,7 +309,8 @@ class _Run:
         if dev is not None and not math.isfinite(dev.loss):  # the last step may have broken the weights
             raise TrainingError(_divergence(f"on dev is {dev.loss} after epoch {record.number}"))
         if self.best is None or better(record, self.best, metric):
-            self.best, self.stale, self.best_weights = record, 0, self._weights()
+            self.best, self.stale = record, 0
+            self._keep_weights()
             if self.output is not None and self.accelerator.is_main_process:
                 checkpoints.save_model(self.plain, self.output)
         else:
@@ -326,8 +326,18 @@ class _Run:
     def _seconds(self) -> float:
         return self.seconds_before + perf_counter() - self.began
 
-    def _weights(self) -> dict[str, Tensor]:
-        return copy.deepcopy(self.plain.state_dict())
+    def _keep_weights(self) -> None:
+        """Copy the weights as they are now; into the copy that is there already, for memory is the scarcer thing."""
+        now = self.plain.state_dict()
+        if self.best_weights is None:
+            self.best_weights = copy.deepcopy(now)
+            return
+        with torch.no_grad():
+            for name, value in now.items():
+                if isinstance(value, Tensor):
+                    self.best_weights[name].copy_(value)
+                else:
+                    self.best_weights[name] = copy.deepcopy(value)
 
     def _put_back(self) -> None:
         assert self.best_weights is not None
