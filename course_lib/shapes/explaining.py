@@ -162,6 +162,8 @@ def _explain(error: BaseException, history: History | None, given: tuple[Any, tu
     finding = find(call, scene) if call is not None else None
     frame = scene.frame
     expression = frame.text(frame.whole) or (call.operation if call is not None else "")
+    if isinstance(frame.whole, ast.For | ast.While | ast.With):
+        expression = expression.splitlines()[0].rstrip(": ") if expression else expression  # its head, not its body
     location = (frame.file, frame.line)
     if frame.kind == "torch" and scene.calls:
         outer = scene.calls[0]

@@ -93,10 +93,13 @@ class History(TorchFunctionMode):
     def note(self, layer: nn.Module, inputs: list[Tensor], result: Tensor, number: int) -> None:
         """Record a layer that was not really called."""
         name = type(layer).__name__.lower() if isinstance(layer, nn.RNNBase) else "like"
+        name = "encoder" if hasattr(type(layer), "base_model_prefix") else name
         name = {"rnn": "rnn_tanh"}.get(name, name)
         made = Record(
             tuple(result.shape), name, [self.of(t) for t in inputs], {"output": number}, layer, dtype=result.dtype
         )
+        if name == "encoder":
+            made.name = "hidden_states" if result.dim() == 3 else ""
         self.records[id(result)] = (weakref.ref(result), made)
 
     def of(self, tensor: Tensor) -> Record:
@@ -238,13 +241,24 @@ def _sizes(record: Record) -> list[Size | None] | None:
         spatial = len(shape) - (2 if len(shape) > 2 else 1)
         spatial = min(spatial, int(op.split("pool")[1][0]) if op.split("pool")[1][:1].isdigit() else spatial)
         lead = len(shape) - spatial
-        text = "the pooling's own output size" if "adaptive" in op else "what is left after pooling"
-        return [*same(*range(lead)), *(Size("window", ((first, d),), text) for d in range(lead, len(shape)))]
+        if "adaptive" in op:
+            texts = ["the pooling's own output size"] * len(shape)
+        else:
+            by = argument(record, 1, "kernel_size", getattr(record.layer, "kernel_size", None))
+            by = by if isinstance(by, tuple | list) else (by,) * spatial
+            texts = [f"what pooling by {k} leaves of {n}" for k, n in zip(by, first.shape[lead:], strict=True)]
+            texts = ["what is left after pooling"] * len(shape) if None in by else [*[""] * lead, *texts]
+        return [*same(*range(lead)), *(Size("window", ((first, d),), texts[d]) for d in range(lead, len(shape)))]
     if op in ("matmul", "bmm", "mm") and len(record.parents) > 1:
         other = record.parents[1]
         if rank >= 2 and len(other.shape) >= 2:
             return [*same(*range(rank - 1)), Size("same", ((other, len(other.shape) - 1),))][-len(shape) :]
         return same(*range(rank - 1))
+    if op == "encoder":  # of ids (B, T): vectors for the tokens, or one for the text
+        config = vars(record.layer).get("config")
+        own = "hidden" if shape[-1] == getattr(config, "hidden_size", None) else "classes"
+        text = f"{'hidden_size' if own == 'hidden' else 'num_labels'} of {type(record.layer).__name__}"
+        return [*same(*range(len(shape) - 1)), Size("new", text=text, label=own)]
     if op in RECURRENT and isinstance(record.layer, nn.RNNBase):
         return _recurrent_sizes(record, first)
     if op in _REDUCING and argument(record, 1, "dim") is not None:

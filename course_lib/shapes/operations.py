@@ -282,7 +282,9 @@ def find_call(scene: Scene) -> Call | None:
     collated = next((f.locals["batch"] for f in scene.frames[scene.site + 1 :] if "collate" in f.file and isinstance(f.locals.get("batch"), list | tuple)
                      and f.locals["batch"] and isinstance(f.locals["batch"][0], Tensor)), None)  # fmt: skip
     if collated is not None:
-        return Call("collate", "stack", {"tensors": collated}, {"tensors": "batch"}, direct=False)
+        made = Call("collate", "stack", {"tensors": collated}, {"tensors": "batch"}, direct=False)
+        made.examples = next((f.locals["batch"] for f in scene.frames[scene.site + 1 :] if "collate" in f.file and isinstance(f.locals.get("batch"), list)), None)  # fmt: skip
+        return made
     for frame in scene.frames[scene.site + 1 :]:
         if frame.kind == "torch" and frame.code.co_name == "load_state_dict" and "state_dict" in frame.locals:
             return Call(

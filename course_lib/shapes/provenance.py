@@ -6,13 +6,14 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from course_lib.shapes.frames import names_in_scope
+from course_lib.shapes.frames import Frame, names_in_scope
 from course_lib.shapes.history import HIDDEN_STATES, RECURRENT, SPACE, History, Record, labels_of, origin
 from course_lib.shapes.operations import Call, Scene
 from course_lib.shapes.standins import ONCE, Raised, Returned, Stage, Unknown, is_torch_layer, quietly
@@ -25,9 +26,14 @@ _MASK_WORDS = re.compile(r"mask|tril|triu|causal", re.I)
 _MATRIX_WORDS = re.compile(r"weight$|matrix|table|adj|kernel|^w\d?$|^W|lookup|glove|vectors", re.I)
 _HEAD_WORDS = re.compile(r"^(q|k|v|query|key|value|queries|keys|values)$|head", re.I)
 COUNTED = ("arange", "linspace", "randperm")
+_IDS = re.compile(r"ids?$|tok|text|sent|word|src", re.I)
+_STATE = re.compile(r"^((decoder|encoder|dec|enc|last|prev|final)_)?(hidden|state|h|c)(_state)?$")
 _PICTURE = re.compile(r"^(img|image|pic|picture|photo|pixels?)\d?$", re.I)
 _VECTORS = re.compile(r"emb|feat|tok|hid|vec|patch", re.I)
 _RECURRENT_STATE = re.compile(r"^(h0|c0|h_0|c_0|hx|hn|cn|h_n|c_n)$")
+
+_MOST_CALLERS = 4  # functions that are read for one explanation, the failing one included
+_CALLERS_STEPS = 3000  # for each function above the failing one
 
 
 class Provenance:
@@ -64,9 +70,10 @@ class Provenance:
         function = frame.function
         if not isinstance(function, ast.FunctionDef | ast.Module) or frame.kind != "user":
             return
-        start = starting_names(scene)
         watched = History()
-        stage = Stage(start, sketch=True, watch=watched)
+        handed = self._handed_down(watched)
+        stage = Stage(starting_names(scene), sketch=True, watch=watched)
+        stage.take(handed)
         first = frame.positions[0] or frame.line
         with quietly(), torch.device("meta"), watched:
             with suppress(Returned):
@@ -88,6 +95,30 @@ class Provenance:
                 record = watched.of(made)
                 record.name = record.name or owners.get(id(original), "")
                 record.learned |= isinstance(original, nn.Parameter) or id(original) in learned
+
+    def _handed_down(self, watched: History) -> list[tuple[Tensor, Tensor]]:
+        """The arguments of the failing function as its callers made them: pairs of a tensor and its stand-in.
+
+        The callers are still on the traceback. Each is read up to its call, the outermost first.
+        """
+        scene = self.scene
+        levels = [scene.site]
+        while len(levels) < _MOST_CALLERS and (caller := _caller(scene, levels[0])) is not None:
+            levels.insert(0, caller)
+        pairs: list[tuple[Tensor, Tensor]] = []
+        for outer, inner in pairwise(levels):
+            frame = scene.frames[outer]
+            stage = Stage(starting_names(scene, outer), sketch=True, watch=watched, steps=_CALLERS_STEPS)
+            stage.take(pairs)
+            pairs = []
+            with suppress(Unknown, Raised), quietly(), torch.device("meta"), watched:
+                with suppress(Returned):
+                    stage.body(frame.function.body, frame.positions[0] or frame.line)  # type: ignore[attr-defined]
+                start = starting_names(scene, inner)
+                for name, node in _bound(scene.frames[inner], frame.node):
+                    with suppress(Unknown, Raised):
+                        pairs += _alike(start.get(name), stage._value(node))
+        return pairs
 
     def _operand(self, stage: Stage, argument: str) -> Any:
         call = self.call
@@ -142,6 +173,8 @@ class Provenance:
         if len(found) == 2 and _MASK_WORDS.search(name) and found[1] in ("", "features") and not record.learned:
             return _guess(record.shape, record.dtype, name, self.facts)
         guessed = _guess(record.shape, record.dtype, self.call.names.get(argument, record.name), self.facts)
+        if all(label in ("", "part", "1") for label in found) and all(guessed):
+            return guessed  # the making tells nothing, the name does
         if record.learned:
             guessed = _guess_learned(record.shape, record.name or self.call.names.get(argument, ""))
         for d, label in enumerate(found):
@@ -150,6 +183,8 @@ class Provenance:
                 found[d] = self.facts["widths"][size]
             elif not label and not record.parents and record.operation not in COUNTED:
                 found[d] = guessed[d]
+            elif label == "features" and guessed[d] == "classes":
+                found[d] = "classes"  # the name says what the features are
             if label == "stacked":
                 found[d] = "layers" if _layered(record) else "stacked"
         return tuple("" if label == "1" else label for label in found)
@@ -202,11 +237,48 @@ def _operands(call: Call) -> Iterator[tuple[str, Tensor]]:
                     yield f"{argument}[{index}]", item
 
 
-def starting_names(scene: Scene) -> dict[str, Any]:
+def _caller(scene: Scene, level: int) -> int | None:
+    """The level of the user's function that called the one at a level, directly or as a module."""
+    between = level - 1
+    while between >= 0 and scene.frames[between].kind == "torch":
+        if scene.frames[between].code.co_name == "forward":
+            return None  # a Sequential, or another container, stands between
+        between -= 1
+    frame = scene.frames[between] if between >= 0 else None
+    if frame is None or frame.kind != "user" or not isinstance(frame.node, ast.Call):
+        return None
+    return between if isinstance(frame.function, ast.FunctionDef | ast.Module) else None
+
+
+def _bound(frame: Frame, call: ast.AST | None) -> Iterator[tuple[str, ast.expr]]:
+    """Which parameter of a function gets which argument of the call that led to it."""
+    if not isinstance(call, ast.Call):
+        return
+    parameters = list(frame.code.co_varnames[: frame.code.co_argcount + frame.code.co_kwonlyargcount])
+    if parameters[:1] == ["self"]:
+        del parameters[0]
+    for name, node in zip(parameters, call.args, strict=False):
+        if isinstance(node, ast.Starred):
+            break
+        yield name, node
+    yield from ((k.arg, k.value) for k in call.keywords if k.arg in parameters)  # type: ignore[misc]
+
+
+def _alike(real: Any, made: Any) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of two values of the same structure, side by side."""
+    if isinstance(real, Tensor) and isinstance(made, Tensor):
+        return [(real, made)] if real.shape == made.shape and real.dtype == made.dtype else []
+    if isinstance(real, list | tuple) and isinstance(made, list | tuple) and len(real) == len(made):
+        return [pair for one, other in zip(real, made, strict=True) for pair in _alike(one, other)]
+    return []
+
+
+def starting_names(scene: Scene, level: int | None = None) -> dict[str, Any]:
     """The names that a function begins with: its arguments as they were given, and what it never assigns."""
-    frame = scene.site_frame
+    level = scene.site if level is None else level
+    frame = scene.frames[level]
     function = frame.function
-    names = names_in_scope(scene.frames, scene.site)
+    names = names_in_scope(scene.frames, level)
     first = frame.positions[0] or frame.line
     assigned = {
         node.id
@@ -215,7 +287,7 @@ def starting_names(scene: Scene) -> dict[str, Any]:
     }
     start: dict[str, Any] = {name: value for name, value in names.items() if name not in assigned}
     made = next(
-        (c for c in reversed(scene.calls) if c.level < scene.site and c.module is frame.locals.get("self")), None
+        (c for c in reversed(scene.calls) if c.level < level and c.module is frame.locals.get("self")), None
     )
     if made is not None and frame.code.co_name == "forward":
         parameters = frame.code.co_varnames[: frame.code.co_argcount]
@@ -359,6 +431,8 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
         return ("queries", "keys")
     if whole and rank == 2 and (shape[1] == 1 or shape[0] == 1):
         return ("batch", "") if shape[1] == 1 else ("batch", "tokens")
+    if whole and rank == 1 and _IDS.search(name) and not _TARGET_WORDS.search(name):
+        return ("tokens",)
     if whole:
         return {1: ("batch",), 2: ("batch", "tokens")}.get(rank, ("",) * rank)
     if rank == 2 and _PICTURE.search(name) and min(shape) >= 8 and max(shape) <= 4 * min(shape):
@@ -374,8 +448,10 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
     if rank == 2:
         return ("batch", "classes" if _SCORE_WORDS.search(name) else widths.get(shape[-1], "features"))
     if rank == 3:
-        if _IMAGE_WORDS.search(name) and not _VECTORS.search(name):
+        if _IMAGE_WORDS.search(name) and not _VECTORS.search(name) and shape[0] in (1, 3, 4):
             return ("channels", "height", "width")
+        if _STATE.search(name) and shape[0] <= 4:
+            return ("", "", widths.get(shape[-1], "hidden"))  # a state (layers, batch, hidden), or a few texts
         tokens = shape[1] in facts.get("tokens", ()) or shape[-1] in widths or bool(_TOKEN_WORDS.search(name))
         return ("batch", "tokens", widths.get(shape[-1], "hidden")) if tokens else ("", "", "")
     if rank == 4:

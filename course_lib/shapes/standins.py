@@ -16,9 +16,10 @@ import builtins
 import functools
 import inspect
 import operator
+import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -134,13 +135,14 @@ class Stage:
         sketch: bool = False,
         strict: bool = False,
         watch: Any = None,
+        steps: int = _MOST_STEPS,
     ) -> None:
         self.sketch, self.strict, self.watch = sketch, strict, watch
         self.names = dict(names)
         self.real = real
         self.depth = depth
         self._elements = 0
-        self._steps = 0
+        self._steps = _MOST_STEPS - steps
         self._standins: dict[int, tuple[Any, Any]] = {}  # id -> (original, stand-in); the originals are kept alive
         self._ours: dict[int, Tensor] = {}
         self.refused: Raised | None = None  # the last statement that torch refused
@@ -153,6 +155,12 @@ class Stage:
         """Wherever a layer is called, another one is called in its place."""
         self._standins[id(old)] = (old, new)
 
+    def take(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Wherever a tensor of the user's is met, this stand-in is used for it."""
+        for tensor, made in pairs:
+            self._standins[id(tensor)] = (tensor, made)
+            self._ours[id(made)] = made
+
     def before(self, statements: list[ast.stmt], line: int) -> None:
         """Execute a function's statements up to the one that reaches a line; `Raised` where torch refuses one of them."""
         for statement in statements:
@@ -160,6 +168,8 @@ class Stage:
                 inner = [b for part in ("body", "orelse") for b in [getattr(statement, part, None)] if b]
                 for block in inner:
                     if block[0].lineno <= line <= (block[-1].end_lineno or 0):
+                        if isinstance(statement, ast.For | ast.While):
+                            self._loop_start(statement)
                         self.before(block, line)
                 return
             self._statement(statement, self.names)
@@ -526,7 +536,10 @@ class Stage:
                 value = self._call(child, (value,), {})
             return value
         if kind_of(forward.__code__.co_filename) != "user":
-            raise Unknown(f"{type(module).__name__} belongs to a library")
+            drawn = _encoder_output(module, args, kwargs) if self.sketch else None
+            if drawn is None:
+                raise Unknown(f"{type(module).__name__} belongs to a library")
+            return self._watched(module, args or tuple(kwargs.values()), drawn)
         return self.inline(forward, (module, *args), kwargs)
 
     def inline(
@@ -569,17 +582,20 @@ class Stage:
                 blocks = [block for block in inner if isinstance(block, list)]
                 for block in blocks:
                     if block and block[0].lineno <= until <= (block[-1].end_lineno or 0):
-                        if isinstance(statement, ast.For):
+                        if isinstance(statement, ast.For | ast.While):
                             self._loop_start(statement)
                         self.body(block, until)
                 raise Returned(None)
             self._statement(statement, self.names)
 
-    def _loop_start(self, statement: ast.For) -> None:
-        # The turn of the loop that failed is not known: what the loop changes is not known either.
+    def _loop_start(self, statement: ast.For | ast.While) -> None:
+        # What earlier turns of the loop changed is not known; what this turn goes through, its variable still holds.
         for name in _assigned([statement]):
             if isinstance(self.names.get(name), Tensor) or name not in self.names:
                 self.names[name] = Unknown(name)
+        held = self.names.get(ONCE, {})
+        for name in _assigned([statement.target]) if isinstance(statement, ast.For) else ():
+            self.names[name] = held.get(name, Unknown(name))
 
     def _statement(self, statement: ast.stmt, names: dict[str, Any]) -> None:
         self._step()
@@ -809,6 +825,47 @@ def _sketch(layer: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Any:
     ):
         return torch.empty_like(first)
     return None
+
+
+def _encoder_output(module: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+    """What an encoder of transformers gives for ids (B, T), by its configuration; None for any other model.
+
+    Its output holds last_hidden_state (B, T, H), pooler_output (B, H) where there is a pooler, and all hidden_states
+    where they are asked for; with a head for sentences or tokens, logits (B, K) or (B, T, K).
+    """
+    outputs = sys.modules.get("transformers.modeling_outputs")
+    config = vars(module).get("config")
+    ids = args[0] if args else kwargs.get("input_ids")
+    if outputs is None or not hasattr(type(config), "model_type") or getattr(config, "is_encoder_decoder", False):
+        return None
+    width, depth = getattr(config, "hidden_size", None), getattr(config, "num_hidden_layers", None)
+    if not isinstance(ids, Tensor) or ids.dim() != 2 or not isinstance(width, int) or not isinstance(depth, int):
+        return None
+
+    def made(*sizes: int) -> Tensor:
+        return torch.empty(sizes, device="meta")
+
+    batch, tokens = ids.shape
+    asked = kwargs.get("output_hidden_states", getattr(config, "output_hidden_states", False))
+    states = tuple(made(batch, tokens, width) for _ in range(depth + 1)) if asked is True else None
+    name = type(module).__name__
+    fields: dict[str, Any] = {"hidden_states": states}
+    if name.endswith("Model"):
+        last = states[-1] if states else made(batch, tokens, width)
+        pooled = made(batch, width) if getattr(module, "pooler", None) is not None else None
+        kind = outputs.BaseModelOutputWithPooling
+        fields |= {"last_hidden_state": last, "pooler_output": pooled}
+    elif name.endswith("ForSequenceClassification"):
+        kind, fields["logits"] = outputs.SequenceClassifierOutput, made(batch, config.num_labels)
+    elif name.endswith("ForTokenClassification"):
+        kind, fields["logits"] = outputs.TokenClassifierOutput, made(batch, tokens, config.num_labels)
+    else:
+        return None
+    if kwargs.get("return_dict") is False:
+        return tuple(fields.get(key) for key in ("last_hidden_state", "pooler_output", "logits") if fields.get(key) is not None) + (
+            (states,) if states else ()
+        )
+    return kind(**fields)
 
 
 class Cost(TorchFunctionMode):

@@ -199,6 +199,8 @@ class _Softmaxes:
             return self._contracted(op, inputs)
         if name in ("mul", "multiply") and inputs:
             self.weighted[id(result)] = (self.weights[id(inputs[0])], _aligned(inputs[0], result))
+            if result.numel() == inputs[0].numel():
+                self.weights[id(result)] = self.weights[id(inputs[0])]  # times a mask: still those weights
             return []
         if name in _SUMS and op.args and id(op.args[0]) in self.weighted:
             softmax, weight = self.weighted[id(op.args[0])]

@@ -10,6 +10,7 @@ from itertools import permutations
 from torch import Tensor, nn
 
 from course_lib.shapes.operations import Call, Scene
+from course_lib.shapes.provenance import provenance_of
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, absent_part, joined, same_dtype, shape_text
 
 _SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -239,10 +240,23 @@ def _channels(call: Call, kit: Kit, n: int, expected: int, came: int) -> Iterato
         order = (x.dim() - 1, *range(x.dim() - 1))
         yield from kit.change(
             "input",
+            f"{{}}.permute{order}.unsqueeze(0)",
+            f"moves the {expected} channels to the front (channels last -> channels first), in a batch of one",
+        )
+        yield from kit.change(
+            "input",
             f"{{}}.permute{order}",
             f"moves the {expected} channels to the front (channels last -> channels first)",
         )
     places = [d for d in range(x.dim()) if d != channel and x.shape[d] == expected]
+    if n == 1 and x.dim() == 3 and places == [2]:
+        labels = provenance_of(kit.scene, call).labels("input", x)
+        if labels[:2] == ("tokens", "batch"):
+            yield from kit.change(
+                "input",
+                "{}.permute(1, 2, 0)",
+                f"the batch of {x.shape[1]} first, then the {expected} channels, then the {x.shape[0]} tokens that the window runs along",
+            )
     if n == 2 and x.dim() == 4 and places == [2, 3]:
         places = []  # height and width of that size alike: a coincidence
     for d in reversed(places):

@@ -83,7 +83,7 @@ def _widened(scene: Scene, record: Record | None, dim: int, wanted: int) -> Iter
             return
         setting = next((s for kind, s in _MADE_BY.items() if isinstance(record.layer, kind)), None)
         if setting is not None and getattr(record.layer, setting) == record.shape[dim]:
-            yield from _instead(
+            yield from instead(
                 scene,
                 record.layer,
                 f"gives {wanted} in place of {record.shape[dim]}; its weights begin anew",
@@ -108,15 +108,23 @@ def _enlarged(scene: Scene, record: Record | None, dim: int, wanted: int) -> Ite
         same = tuple(d * (k - 1) // 2 for d, k in zip(layer.dilation, layer.kernel_size, strict=True))
         if not layer.transposed and number < wanted and set(layer.stride) == {1} and layer.padding != same:
             what = "height and width" if len(same) == 2 else "length"
-            yield from _instead(scene, layer, f"padding that keeps the {what}", padding=same)
+            yield from instead(scene, layer, f"padding that keeps the {what}", padding=same)
+    open_ones = [
+        m for m in met[::-1] if m.transposed and max(m.stride) > 1 and m.output_padding == (0,) * len(m.output_padding)
+    ]
+    if len(open_ones) > 1 and number < wanted:
+        every = [c for m in open_ones[::-1] for c in instead(scene, m, "", output_padding=max(m.stride) - 1)]
+        why = f"of the sizes that a stride leaves open, the larger ones: they come to {wanted} in the end"
+        replay = tuple(pair for c in every for pair in c.replay)
+        yield Candidate("\n".join(c.code for c in every), why, replay=replay, earlier=True)
     for layer in (m for m in met[::-1] if m.transposed):
         for extra in range(1, max(layer.stride)):
             if number < wanted and layer.output_padding == (0,) * len(layer.output_padding):
                 why = f"of the sizes that a stride of {max(layer.stride)} leaves open, the one that comes to {wanted} in the end"
-                yield from _instead(scene, layer, why, output_padding=extra)
+                yield from instead(scene, layer, why, output_padding=extra)
 
 
-def _instead(scene: Scene, layer: nn.Module, why: str, **changes: object) -> Iterator[Candidate]:
+def instead(scene: Scene, layer: nn.Module, why: str, **changes: object) -> Iterator[Candidate]:
     layer = original(layer)
     where = reached(scene, layer)
     if not where or any(c in where for c in "( "):
@@ -132,8 +140,6 @@ def runs_again(scene: Scene, candidate: Candidate) -> None:
     function, node = frame.function, frame.node
     if not isinstance(function, ast.FunctionDef | ast.Module) or frame.kind != "user" or not isinstance(node, ast.expr):
         raise Unknown("no source")
-    if _looped(function, node):
-        raise Unknown("a loop")
     stage = Stage(starting_names(scene), sketch=True, strict=True)
     for old, code in candidate.replay:
         stage.replace(old, stage.evaluate(code))

@@ -89,7 +89,8 @@ def _ids(ids: Tensor) -> dict[str, tuple[str, ...]]:
 def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int, size: int) -> Iterator[Candidate]:
     options = {"needs_values": True}
     layer = call.layer
-    if low >= 1 and high == size:
+    padded = getattr(layer, "padding_idx", None) == 0  # then row 0 is kept for padding, and ids begin with 1 on purpose
+    if low >= 1 and high == size and not padded:
         yield from kit.change("input", "{} - 1", "if the numbers are counted from 1", **options)
         users = in_users_call(scene, call.args["input"], "{} - 1")
         if users is not None:
@@ -114,8 +115,9 @@ def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int,
                "position": f"a row for every position up to {high}; the longer table is trained anew",
                "type": f"a row for every token type up to {high}"}[kind]  # fmt: skip
         code = f"{call.layer_name} = {made}" if call.layer_name and "(" not in call.layer_name else made
-        # Tried with one column: the width plays no part, and the table may be long.
-        trial = f"nn.Embedding({high + 1}, 1)(ids)"
+        # Tried with one column, as the table may be long; what comes of it is as wide as from the whole table.
+        ids = call.args["input"]
+        trial = f"nn.Embedding({high + 1}, 1)(ids).expand{(*ids.shape, layer.embedding_dim)}"
         yield Candidate(code, why, trial=trial, given={"ids": call.args["input"]}, needs_values=True)
     if high >= size and kind == "type" and size == 1 and not scene.in_library:
         yield from kit.change(

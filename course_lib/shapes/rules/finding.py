@@ -169,7 +169,12 @@ class Kit:
                     found.append((inner, texts.pop(text)))
         if not found or texts:
             raise Unknown("the argument is not in the text")
-        return self.scene.site_frame.replaced(node, found)
+        new = self.scene.site_frame.replaced(node, found)
+        try:
+            ast.parse(new)  # what a call returns cannot be assigned to: `f(out) += x`
+        except SyntaxError:
+            raise Unknown("no Python") from None
+        return new
 
     def change(self, argument: str, template: str, why: str, **options: Any) -> Iterator[Candidate]:
         """Another text for one argument; `{}` in the template is the present one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor
 
 from course_lib.shapes.operations import Call, Scene, join_path
+from course_lib.shapes.provenance import provenance_of
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, in_users_call, shape_text
 from course_lib.shapes.rules.reshaping import extremes
+from course_lib.shapes.standins import Unknown
 
 
 def classes(call: Call, scene: Scene) -> Finding | None:
@@ -131,7 +134,8 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
             f"the mean over the {x.shape[1]} places: one row of {x.shape[2]} scores an input",
             needs_values=True,
         )
-        fixes += kit.change("input", "{}[:, 0]", "the first place alone ([CLS] in BERT)", needs_values=True)
+        first = list(kit.change("input", "{}[:, 0]", "the first place alone ([CLS] in BERT)", needs_values=True))
+        fixes = [*first, *fixes] if provenance_of(kit.scene, call).facts["widths"] else [*fixes, *first]
         return Finding(cause, fixes, [("input", 1)], {"input": ("batch", "classes", "")})
     if x.dim() == 2 and y.dim() == 2 and x.shape[0] == y.numel():
         cause = f"{op} has {x.shape[0]} rows of scores and wants as many class numbers in one dimension, but {target} is {shape_text(y)}."
@@ -264,7 +268,6 @@ def _library_labels(kit: Kit, x: Tensor) -> Iterator[Candidate]:
 def _split_batch(call: Call, kit: Kit) -> str:
     """The view that gave an input several rows, where the making of the scores tells it."""
     from course_lib.shapes.history import sizes_of
-    from course_lib.shapes.provenance import provenance_of
 
     record = provenance_of(kit.scene, call).found.get("input")
     while record is not None and record.parents and record.shape:
@@ -557,6 +560,9 @@ def _classifier_of(kit: Kit, k: int) -> tuple[str, torch.nn.Linear] | None:
 _YES_OR_NO = re.compile(r"binary|multi_?label|soft_margin")
 
 
+_HIDDEN = re.compile(r"hidden|state|feat|emb|repr|vec|teacher|student", re.I)
+
+
 def pairwise(call: Call, scene: Scene) -> Finding | None:
     """Prediction and target of one shape: BCE demands it, MSE and L1 spread silently where they can."""
     kit = Kit(call, scene)
@@ -656,6 +662,14 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
                 f"{kit.F}.interpolate({{}}, size={target}.shape[2:])",
                 f"resizes {name} to {shape_text(y.shape[2:])}; better is a network that gives this size by itself",
             )
+        widths = (x.shape[-1], y.shape[-1]) if x.dim() and y.dim() else (0, 0)
+        if widths[0] != widths[1] and min(widths) > 1 and x.dim() > 1 and x.shape[:-1] == y.shape[:-1]:
+            if _HIDDEN.search(name) and _HIDDEN.search(target):
+                fixes += kit.change(
+                    "input",
+                    f"{kit.nn}.Linear({widths[0]}, {widths[1]})({{}})",
+                    f"a projection from {widths[0]} to {widths[1]}: make it once, beside the model, and train it along",
+                )
         try:
             silent = torch.broadcast_shapes(x.shape, y.shape)
         except RuntimeError:
@@ -717,6 +731,18 @@ def _flattened(kit: Kit, x: Tensor, y: Tensor, floats: str) -> Iterator[Candidat
             )
 
 
+def _texts_of_other_lengths(kit: Kit, names: list[str], tensors: list[Tensor]) -> Iterator[Candidate]:
+    """(B, T, H) with another T each: vectors of tokens, where vectors of texts are compared."""
+    if any(t.dim() != 3 or (t.shape[0], t.shape[2]) != (tensors[0].shape[0], tensors[0].shape[2]) for t in tensors):
+        return
+    for template, why in (
+        ("{}.mean(dim=1)", "one vector for each text, the mean of its tokens; over padding take a mean with the mask"),
+        ("{}[:, 0]", "one vector for each text, its first token ([CLS] in BERT)"),
+    ):
+        with suppress(Unknown, SyntaxError):
+            yield kit.code(kit.rewritten(**{a: template.format(kit.name(a)) for a in names}), why)
+
+
 def embedding_loss(call: Call, scene: Scene) -> Finding | None:
     """cosine_embedding_loss and its like: (N, D), (N, D) and one target for each pair."""
     kit = Kit(call, scene)
@@ -734,6 +760,16 @@ def embedding_loss(call: Call, scene: Scene) -> Finding | None:
                 if t.dim() == 2 and tuple(t.shape[::-1]) == tuple(tensors[0].shape)
                 else []
             )
+            fixes += _texts_of_other_lengths(kit, names, tensors)
+            first = tensors[0]
+            if call.op == "cosine_similarity" and first.dim() == t.dim() == 2 and first.shape[1] == t.shape[1]:
+                one, other = kit.name(names[0]), kit.name(a)
+                fixes.append(
+                    kit.code(
+                        f"{kit.F}.cosine_similarity({one}[:, None], {other}[None], dim=-1)",
+                        f"each of the {first.shape[0]} with each of the {t.shape[0]}: ({first.shape[0]}, {t.shape[0]})",
+                    )
+                )
             d = next((i for i in range(min(t.dim(), tensors[0].dim())) if t.shape[i] != tensors[0].shape[i]), 0)
             return Finding(cause, fixes, [(names[0], d), (a, d)])
     y = call.tensor("target")

@@ -185,6 +185,11 @@ def product(call: Call, scene: Scene) -> Finding | None:
             )
             alike = b.dim() == 2 < a.dim() and b.shape[0] == a.shape[0]  # a vector for each input: no matrix for all
             if alike:
+                with suppress(Unknown, SyntaxError):
+                    column = kit.rewritten(other=f"{second}.unsqueeze(-1)" if second.isidentifier() else f"({second}).unsqueeze(-1)")
+                    fixes.append(
+                        kit.code(f"{column}.squeeze(-1)", f"one number for each of the {a.shape[1]} places: {tuple(a.shape[:2])}")
+                    )
                 fixes += kit.change("other", "{}.unsqueeze(-1)", "a matrix of one column for each input")
             fixes += (
                 []
@@ -221,14 +226,15 @@ def product(call: Call, scene: Scene) -> Finding | None:
             f"In {first} @ {second} the last dimension of {first} {shape_text(a)}, {k_first}, must equal "
             f"that of {second} {shape_text(b)} it is multiplied with ({place}), {k_second}."
         )
-        fixes = list(_inner_swaps(kit, a, b))
-        if b.dim() >= 2:
+        ordered = list(_weights_first(kit, a, b))
+        fixes = ordered or list(_inner_swaps(kit, a, b))
+        if b.dim() >= 2 and not ordered:
             fixes += kit.change(
                 "other",
                 "{}.T" if b.dim() == 2 else "{}.transpose(-1, -2)",
                 f"swaps the last two dimensions of {second}",
             )
-        if a.dim() >= 2:
+        if a.dim() >= 2 and not ordered:
             fixes += kit.change(
                 "input", "{}.T" if a.dim() == 2 else "{}.transpose(-1, -2)", f"swaps the last two dimensions of {first}"
             )
@@ -271,6 +277,23 @@ def _row_by_row(kit: Kit, a: Tensor, b: Tensor) -> Iterator[Candidate]:
         yield kit.code(
             f"({kit.name('input')} * {kit.name('other')}).sum(dim=-1)",
             f"row with row: one number for each of the {a.shape[0]} pairs",
+        )
+
+
+_WEIGHTS = re.compile(r"attn|attention|weight|score|soft|prob|alpha|energy|^(p|w|a)$", re.I)
+
+
+def _weights_first(kit: Kit, a: Tensor, b: Tensor) -> Iterator[Candidate]:
+    """`value @ attention`: the weights (..., queries, keys) stand on the left of what they sum up."""
+    if a.dim() != b.dim() or a.dim() < 3 or a.shape[:-2] != b.shape[:-2] or b.shape[-1] != a.shape[-2]:
+        return
+    first, second = kit.name("input"), kit.name("other")
+    if not _WEIGHTS.search(second) or _WEIGHTS.search(first):
+        return
+    with suppress(Unknown, SyntaxError):
+        yield kit.code(
+            kit.rewritten(input=second, other=first),
+            f"the weights first: for each of the {b.shape[-2]} queries the sum of the {a.shape[-2]} vectors of {first}",
         )
 
 
@@ -506,6 +529,8 @@ def spread(kit: Kit, argument: str, small: Tensor, big: Tensor, end: str = "", m
         return
     # A mask (batch, tokens) belongs to the first dimension and, for attention scores, to the last: the keys.
     found.sort(key=lambda places: (places[0] != 0, -sum(places)))
+    meeting = {tuple(p for i, p in enumerate(places) if small.shape[i] != 1): places for places in reversed(found)}
+    found = [places for places in found if places in meeting.values()]  # others give the same shape once more
     for places in found[:2]:
         if places == tuple(range(room, big.dim())):
             continue  # that is what torch tried itself
@@ -513,7 +538,8 @@ def spread(kit: Kit, argument: str, small: Tensor, big: Tensor, end: str = "", m
         while index.endswith(", :") and ":" in index[:-3]:
             index = index[:-3]
         meets = ", ".join(f"{small.shape[i]} meets dimension {p}" for i, p in enumerate(places))
-        side = _side(kit, name, big, places) if len(found) > 1 else ""
+        wide = tuple(p for i, p in enumerate(places) if small.shape[i] != 1)
+        side = _side(kit, name, big, wide) if len(found) > 1 or len(wide) < len(places) else ""
         yield from kit.change(
             argument, f"{{}}[{index}]{end}", f"new dimensions of 1 in {name}, so that {meets}{more}{side}"
         )
@@ -525,7 +551,7 @@ _SCORES = re.compile(r"mask|attn|attention|score", re.I)
 def _side(kit: Kit, name: str, big: Tensor, places: tuple[int, ...]) -> str:
     """What a mask on attention scores hides: a choice that shapes cannot make, as there are as many queries as keys."""
     shown = [name, *(kit.name(a) for a, v in kit.call.args.items() if v is big)]
-    if big.dim() < 3 or big.shape[-1] != big.shape[-2] or not any(_SCORES.search(text) for text in shown):
+    if not places or big.dim() < 3 or big.shape[-1] != big.shape[-2] or not any(_SCORES.search(text) for text in shown):
         return ""
     if places[-1] == big.dim() - 1 and big.dim() - 2 not in places:
         return "; the same for every query, so it hides keys: the usual attention mask"

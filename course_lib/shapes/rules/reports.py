@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from torch import Tensor
@@ -90,6 +91,10 @@ def report(call: Call, scene: Scene) -> Finding | None:
     fixes: list[Candidate | None] = []
     if truth.ndim and predicted.ndim and len(truth) != len(predicted):
         cause = f"{call.operation} needs one prediction for each label: {name_t} has {len(truth)}, {name_p} has {len(predicted)}."
+        kept = _only_the_last(scene, name_t, name_p)
+        if kept is not None:
+            cause += kept[0]
+            return Finding(cause, [Candidate(kept[1], kept[2], trial="?")], operation=call.operation)
         if (
             truth.ndim == 1
             and predicted.ndim == 1
@@ -159,6 +164,25 @@ def report(call: Call, scene: Scene) -> Finding | None:
             )
         )
         return Finding(cause, [f for f in fixes if f], operation=call.operation)
+    return None
+
+
+def _only_the_last(scene: Scene, truth: str, predicted: str) -> tuple[str, str, str] | None:
+    """One list grows in a loop over batches, the other is made anew in each turn: it holds the last batch alone."""
+    function = scene.site_frame.function
+    for loop in ast.walk(function) if function is not None else ():
+        if not isinstance(loop, ast.For) or loop.lineno > scene.site_frame.line:
+            continue
+        grown = {
+            ast.unparse(n.func.value): n.func.attr
+            for n in ast.walk(loop)
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in ("append", "extend")
+        }
+        anew = {ast.unparse(n.targets[0]): n.value for n in ast.walk(loop) if isinstance(n, ast.Assign)}
+        for lost, kept in ((predicted, truth), (truth, predicted)):
+            if kept in grown and lost in anew and lost not in grown:
+                cause = f" {kept} grows in the loop of line {loop.lineno}, {lost} is made anew in each turn: it holds the last batch alone."
+                return cause, f"{lost}.{grown[kept]}({ast.unparse(anew[lost])})", f"in the loop, in place of {lost} = ..."
     return None
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.shapes.operations import Call, Scene
+from course_lib.shapes.provenance import provenance_of
+from course_lib.shapes.rules.earlier import instead
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, shape_text
 from course_lib.shapes.standins import Unknown
 
@@ -567,6 +570,13 @@ def index(call: Call, scene: Scene) -> Finding | None:
         if used > x.dim():
             cause = f"{kit.name('index')} indexes {used} dimensions, but {name} {shape_text(x)} has {x.dim()}."
             fixes = []
+            made = kit.definition(name)
+            source = f"{name} {ast.unparse(made) if made is not None else ''}"
+            pooled = "pool" in source and x.dim() == 2
+            if pooled:
+                cause += " A pooled output is one vector for each text already; the tokens are in last_hidden_state."
+            if pooled or (x.dim() == 2 and used == 3 and isinstance(where, tuple) and isinstance(where[1], int)):
+                fixes.append(kit.code(name, f"as it is: one vector of {x.shape[1]} for each of the {x.shape[0]}"))
             texts = [t.strip() for t in kit.name("index").split(",")]
             if len(texts) == used and ":" in texts:
                 shorter = texts.copy()
@@ -589,7 +599,7 @@ def index(call: Call, scene: Scene) -> Finding | None:
             if isinstance(item, int) and not isinstance(item, bool) and not -x.shape[d] <= item < x.shape[d]:
                 cause = f"Index {item} is outside dimension {d} of {name} {shape_text(x)}, which has {x.shape[d]} places, 0 to {x.shape[d] - 1}."
                 texts = [t.strip() for t in kit.name("index").split(",")]
-                fixes = []
+                fixes = list(_other_direction(call, scene, item)) if d == 0 else []
                 if position < len(texts) and len(texts) == len(items):
                     texts[position] = "-1"
                     fixes.append(kit.code(f"{name}[{', '.join(texts)}]", f"the last place of dimension {d}"))
@@ -644,6 +654,16 @@ def index(call: Call, scene: Scene) -> Finding | None:
                     )
             d += 1
     return None
+
+
+def _other_direction(call: Call, scene: Scene, item: int) -> Iterator[Candidate]:
+    """`hidden[-2]` beside `hidden[-1]`: the last states of both directions, of a layer that has only one."""
+    record = provenance_of(scene, call).found.get("input")
+    layer = record.layer if record is not None else None
+    if not isinstance(layer, nn.RNNBase) or layer.bidirectional or item not in (-2, 1) or not record.sizes.get("output"):
+        return
+    why = "two directions: hidden[-2] and hidden[-1] are their last states; the weights of the second one are new"
+    yield from instead(scene, layer, why, bidirectional=True)
 
 
 def _index_texts(kit: Kit, count: int) -> list[str]:
@@ -1010,16 +1030,38 @@ def collate(call: Call, scene: Scene) -> Finding | None:
     tensors = call.args["tensors"]
     found.fixes = []
     if all(t.dim() == tensors[0].dim() and t.shape[1:] == tensors[0].shape[1:] for t in tensors) and tensors[0].dim():
-        code = "lambda batch: torch.nn.utils.rnn.pad_sequence(batch, batch_first=True)"
-        found.fixes = [
-            Candidate(
-                f"collate_fn={code}",
-                "pads the examples of a batch to the longest of them; labels need their own stack",
-                trial="torch.nn.utils.rnn.pad_sequence(batch, batch_first=True)",
-                given={"batch": tensors},
-            )
-        ]
+        code = _collating(call.examples or tensors)
+        if code is not None:
+            found.fixes = [
+                Candidate(
+                    f"collate_fn=lambda batch: {code}",
+                    "pads the texts of a batch with 0 to the longest of them (labels of tokens: with -100)",
+                    trial="torch.nn.utils.rnn.pad_sequence(batch, batch_first=True)",
+                    given={"batch": tensors},
+                )
+            ]
     return found
+
+
+def _collating(examples: Sequence[Any]) -> str | None:
+    """Source that makes a batch of examples of different lengths: tensors, tuples of them, or dictionaries."""
+    first = examples[0]
+    pad = "torch.nn.utils.rnn.pad_sequence({}, batch_first=True)"
+
+    def field(value: Any, items: str) -> str | None:
+        if isinstance(value, Tensor):
+            return pad.format(items) if value.dim() else f"torch.stack({items})"
+        return f"torch.tensor({items})" if isinstance(value, int | float) else None
+
+    if isinstance(first, Tensor):
+        return pad.format("batch")
+    if isinstance(first, tuple | list):
+        parts = [field(value, f"[item[{i}] for item in batch]") for i, value in enumerate(first)]
+        return f"({', '.join(p for p in parts if p)})" if all(parts) else None
+    if isinstance(first, dict):
+        kinds = {key: field(value, f"[item[{key!r}] for item in batch]") for key, value in first.items()}
+        return f"{{{', '.join(f'{key!r}: {text}' for key, text in kinds.items())}}}" if all(kinds.values()) else None
+    return None
 
 
 def load_state(call: Call, scene: Scene) -> Finding | None:
@@ -1032,7 +1074,7 @@ def load_state(call: Call, scene: Scene) -> Finding | None:
     if other:
         cause = (
             f"{other[0]} is {shape_text(own[other[0]])} in the model and {shape_text(given[other[0]])} in the file"
-            + (f", and {len(other) - 1} more differ" if len(other) > 1 else "")
+            + (f", and {len(other) - 1} more differ{'s' * (len(other) == 2)}" if len(other) > 1 else "")
             + ": the model was built with other sizes."
         )
         return Finding(cause, list(_reloaded(call, scene, given, other)))
