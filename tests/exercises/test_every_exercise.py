@@ -25,6 +25,15 @@ NO_TENSOR = {
     "output_length",
     "mended",
     "report",
+    "piece_labels",
+    "to_iob2",
+    "best_span",
+    "micro_f1",
+    "no_decay",
+    "linear_rate",
+    "patience",
+    "evaluations",
+    "scores",
 }  # these functions return something else
 
 
