@@ -16,7 +16,9 @@ from typing import Any
 from benchmarks.record import write
 
 _CATALOGUE = Path(__file__).parent.parent / "tests" / "shapes"
-_FAMILIES = ("convolutions", "products", "rearranging", "sequences", "targets")
+_FAMILIES = (
+    "convolutions", "products", "rearranging", "sequences", "targets", "unseen_functions", "unseen_layers",
+)  # fmt: skip
 
 
 def run() -> dict[str, Any]:

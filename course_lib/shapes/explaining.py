@@ -259,7 +259,7 @@ def _verify(scene: Scene, candidates: list[Candidate], most: int) -> list[Fix]:
             untried.append(Fix(candidate.code, candidate.why, False))
             continue
         try:
-            if candidate.replay:
+            if candidate.replay or candidate.reread:
                 runs_again(scene, candidate)
                 tried.append(Fix(candidate.code, candidate.why, True, candidate.earlier))
                 continue

@@ -37,6 +37,7 @@ class Record:
     sizes: Mapping[str, Any] = field(default_factory=dict)  # arguments that are no tensors
     layer: nn.Module | None = None  # the layer of torch.nn within which it was made
     place: tuple[CodeType, int] | None = None  # the user's code and instruction
+    source: str = ""  # the expression, where a view or reshape was read from it
     name: str = ""  # for a tensor that was there at the start
     dtype: torch.dtype | None = None
     labels: tuple[str, ...] | None = None  # what the dimensions are called, once known

@@ -105,6 +105,7 @@ class Call:
     direct: bool = True  # the expression itself is the failing call, not something deeper
     function: Any = None
     module: str | None = None  # the path to show
+    examples: list[Any] | None = None  # of a DataLoader's batch, as its data set gave them
 
     def get(self, name: str, default: Any = None) -> Any:
         """An argument's value, or the layer's own setting of that name."""

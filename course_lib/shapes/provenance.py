@@ -23,8 +23,9 @@ _IMAGE_WORDS = re.compile(r"image|img|pic|photo|pixel", re.I)
 _SCORE_WORDS = re.compile(r"logit|score|pred|prob", re.I)
 _TARGET_WORDS = re.compile(r"label|target|^y$|y_", re.I)
 _MASK_WORDS = re.compile(r"mask|tril|triu|causal", re.I)
-_MATRIX_WORDS = re.compile(r"weight$|matrix|table|adj|kernel|^w\d?$|^W|lookup|glove|vectors", re.I)
+_MATRIX_WORDS = re.compile(r"weight$|^pe$|posit|matrix|table|adj|kernel|^w\d?$|^W|lookup|glove|vectors", re.I)
 _HEAD_WORDS = re.compile(r"^(q|k|v|query|key|value|queries|keys|values)$|head", re.I)
+_FILLED = ("zeros", "ones", "empty", "full", "eye", "tril", "triu")
 COUNTED = ("arange", "linspace", "randperm")
 _IDS = re.compile(r"ids?$|tok|text|sent|word|src", re.I)
 _STATE = re.compile(r"^((decoder|encoder|dec|enc|last|prev|final)_)?(hidden|state|h|c)(_state)?$")
@@ -173,8 +174,12 @@ class Provenance:
         if len(found) == 2 and _MASK_WORDS.search(name) and found[1] in ("", "features") and not record.learned:
             return _guess(record.shape, record.dtype, name, self.facts)
         guessed = _guess(record.shape, record.dtype, self.call.names.get(argument, record.name), self.facts)
-        if all(label in ("", "part", "1") for label in found) and all(guessed):
-            return guessed  # the making tells nothing, the name does
+        heads = [g in ("heads", "head size") for g in guessed]
+        if "part" in found and set(found) <= {"", "part"} and all(guessed):
+            # Parts of a width are heads: where the name says so, and says it of the very dimensions that are parts.
+            queries = "queries" in guessed  # of weights, one of the two parts is summed over
+            if (queries and heads[found.index("part")]) or heads == [label == "part" for label in found]:
+                return guessed
         if record.learned:
             guessed = _guess_learned(record.shape, record.name or self.call.names.get(argument, ""))
         for d, label in enumerate(found):
@@ -183,7 +188,7 @@ class Provenance:
                 found[d] = self.facts["widths"][size]
             elif not label and not record.parents and record.operation not in COUNTED:
                 found[d] = guessed[d]
-            elif label == "features" and guessed[d] == "classes":
+            elif label == "features" and guessed[d] == "classes" and size > 1:
                 found[d] = "classes"  # the name says what the features are
             if label == "stacked":
                 found[d] = "layers" if _layered(record) else "stacked"
@@ -267,7 +272,8 @@ def _bound(frame: Frame, call: ast.AST | None) -> Iterator[tuple[str, ast.expr]]
 def _alike(real: Any, made: Any) -> list[tuple[Tensor, Tensor]]:
     """The tensors of two values of the same structure, side by side."""
     if isinstance(real, Tensor) and isinstance(made, Tensor):
-        return [(real, made)] if real.shape == made.shape and real.dtype == made.dtype else []
+        step = real.dim() == 1 and _is_whole(real.dtype)  # one step of many texts, or one text: its name tells more
+        return [(real, made)] if not step and real.shape == made.shape and real.dtype == made.dtype else []
     if isinstance(real, list | tuple) and isinstance(made, list | tuple) and len(real) == len(made):
         return [pair for one, other in zip(real, made, strict=True) for pair in _alike(one, other)]
     return []
@@ -286,9 +292,7 @@ def starting_names(scene: Scene, level: int | None = None) -> dict[str, Any]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.lineno < first
     }
     start: dict[str, Any] = {name: value for name, value in names.items() if name not in assigned}
-    made = next(
-        (c for c in reversed(scene.calls) if c.level < level and c.module is frame.locals.get("self")), None
-    )
+    made = next((c for c in reversed(scene.calls) if c.level < level and c.module is frame.locals.get("self")), None)
     if made is not None and frame.code.co_name == "forward":
         parameters = frame.code.co_varnames[: frame.code.co_argcount]
         start |= dict(zip(parameters, (made.module, *made.args), strict=False))
@@ -359,6 +363,13 @@ def _label_roots(record: Record, facts: Mapping[str, Any], seen: set[int]) -> No
             pending += one.parents
         elif one.labels is None and one.operation in COUNTED:
             one.labels = ("",)  # counted numbers: places, whatever they count
+        elif (
+            one.labels is None
+            and one.operation in _FILLED
+            and len(one.shape) == 2
+            and not (_is_whole(one.dtype) or _MASK_WORDS.search(one.name))
+        ):
+            one.labels = ("", "")  # a table or a mask made in place, more often than a batch
         elif one.labels is None and one.learned:
             one.labels = _guess_learned(one.shape, one.name)
         elif one.labels is None:
@@ -432,7 +443,7 @@ def _guess(shape: tuple[int, ...], dtype: torch.dtype | None, name: str, facts: 
     if whole and rank == 2 and (shape[1] == 1 or shape[0] == 1):
         return ("batch", "") if shape[1] == 1 else ("batch", "tokens")
     if whole and rank == 1 and _IDS.search(name) and not _TARGET_WORDS.search(name):
-        return ("tokens",)
+        return ("",)  # the tokens of one text, or one step of many
     if whole:
         return {1: ("batch",), 2: ("batch", "tokens")}.get(rank, ("",) * rank)
     if rank == 2 and _PICTURE.search(name) and min(shape) >= 8 and max(shape) <= 4 * min(shape):

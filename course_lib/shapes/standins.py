@@ -435,7 +435,11 @@ class Stage:
         for keyword in node.keywords:
             value = self._value(keyword.value)
             kwargs.update(value if keyword.arg is None else {keyword.arg: value})
-        return self._call(callee, args, kwargs)
+        result = self._call(callee, args, kwargs)
+        reshaped = isinstance(node.func, ast.Attribute) and node.func.attr in ("view", "reshape")
+        if reshaped and self.watch is not None and isinstance(result, Tensor):
+            self.watch.of(result).source = ast.unparse(node)
+        return result
 
     def _call(self, callee: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         self._step()
@@ -862,9 +866,9 @@ def _encoder_output(module: nn.Module, args: tuple, kwargs: Mapping[str, Any]) -
     else:
         return None
     if kwargs.get("return_dict") is False:
-        return tuple(fields.get(key) for key in ("last_hidden_state", "pooler_output", "logits") if fields.get(key) is not None) + (
-            (states,) if states else ()
-        )
+        return tuple(
+            fields.get(key) for key in ("last_hidden_state", "pooler_output", "logits") if fields.get(key) is not None
+        ) + ((states,) if states else ())
     return kind(**fields)
 
 

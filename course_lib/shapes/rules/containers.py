@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import re
@@ -11,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib.shapes.operations import LAYERS, Call, Scene
+from course_lib.shapes.frames import names_in_scope
+from course_lib.shapes.operations import LAYERS, Call, Scene, existing
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, shape_text
 from course_lib.shapes.standins import Unknown
 
@@ -496,6 +498,8 @@ def attribute(call: Call, scene: Scene) -> Finding | None:
         return Finding(cause, fixes)
     if isinstance(value, list | tuple | Mapping):
         held = parts_of(value, name)
+        if not held and scene.in_library and isinstance(value, list) and value and _numbers(value):
+            return _listed_ids(scene, value)
         if not held:
             return None
         cause = f"{name} is {kind_of_value(value)}{_contents(value)}, not a tensor, and has no {wanted}."
@@ -533,6 +537,25 @@ def attribute(call: Call, scene: Scene) -> Finding | None:
         extra = " Iterating over or unpacking a ModelOutput gives the names of its fields." if value in _FIELDS else ""
         fixes = list(_by_name(kit, scene, name, value, lambda text: expression.replace(name, text, 1)))
         return Finding(f"{name} is the text {value[:40]!r} and has no {wanted}.{extra}", fixes)
+    return None
+
+
+def _listed_ids(scene: Scene, value: list) -> Finding | None:
+    """A library's model got the ids as a list of numbers."""
+    node = scene.frame.node
+    names = names_in_scope(scene.frames, scene.user)
+    for argument in (*node.args, *(k.value for k in node.keywords)) if isinstance(node, ast.Call) else ():
+        if existing(argument, names) is value:
+            text = ast.unparse(argument)
+            flat = not isinstance(value[0], list)
+            made = f"{scene.alias('torch')}.tensor({f'[{text}]' if flat else text})"
+            shape = tuple(torch.tensor([value] if flat else value).shape)
+            fix = Candidate(
+                scene.frame.replaced(node, [(argument, made)]),
+                f'a tensor {shape_text(shape)}: {"a batch of one text" if flat else "texts of ids"}; return_tensors="pt" makes the tokenizer give it',
+                checked=True,
+            )
+            return Finding(f"The model takes ids as a tensor (batch, tokens), but {text} is a list.", [fix])
     return None
 
 

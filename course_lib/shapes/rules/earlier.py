@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from course_lib.shapes.history import Record, sizes_of
+from course_lib.shapes.history import Record, operation_name, sizes_of
 from course_lib.shapes.operations import Call, Scene, reached
 from course_lib.shapes.provenance import provenance_of, starting_names
 from course_lib.shapes.rules.finding import Candidate, Finding, construct
@@ -125,6 +127,7 @@ def _enlarged(scene: Scene, record: Record | None, dim: int, wanted: int) -> Ite
 
 
 def instead(scene: Scene, layer: nn.Module, why: str, **changes: object) -> Iterator[Candidate]:
+    """A layer that was called before the failing line, made anew with other settings."""
     layer = original(layer)
     where = reached(scene, layer)
     if not where or any(c in where for c in "( "):
@@ -140,14 +143,28 @@ def runs_again(scene: Scene, candidate: Candidate) -> None:
     function, node = frame.function, frame.node
     if not isinstance(function, ast.FunctionDef | ast.Module) or frame.kind != "user" or not isinstance(node, ast.expr):
         raise Unknown("no source")
-    stage = Stage(starting_names(scene), sketch=True, strict=True)
+    stage = Stage(starting_names(scene), candidate.reread, sketch=True, strict=True)
     for old, code in candidate.replay:
         stage.replace(old, stage.evaluate(code))
-    with quietly(), torch.device("meta"):
+    flattening = _Flattening(*candidate.flattened) if candidate.flattened else nullcontext()
+    with quietly(), torch.device("meta"), flattening:
         stage.before(function.body, node.lineno)
         value = stage._value(node)
     if not leaves(value):
         raise Unknown("nothing came of it")
+
+
+class _Flattening(TorchFunctionMode):
+    """`flatten(1)` in place of one view or reshape, known by the shapes that it is between."""
+
+    def __init__(self, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+        self.before, self.after = before, after
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if operation_name(func) in ("view", "reshape") and tuple(args[0].shape) == self.before:
+            return args[0].flatten(1) if tuple(result.shape) == self.after else result
+        return result
 
 
 _MOST_LATER = 4  # statements after the failing one that a repair is followed through

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from course_lib.shapes.operations import Call, Scene
+from course_lib.shapes.frames import names_in_scope
+from course_lib.shapes.operations import Call, Scene, existing, join_path
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, in_users_call, shape_text
 from course_lib.shapes.rules.reshaping import extremes
+from course_lib.shapes.standins import Raised, Stage, Unknown
 
 _POSITION = re.compile(r"position|(?<![a-z])pos(?!itiv)|wpe|(?<![a-z])places?(?![a-z])", re.I)
 _TYPE = re.compile(r"type|seg", re.I)
@@ -104,6 +107,8 @@ def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int,
             f"the first {size} positions, as many as the table has; the text must be cut to {size} tokens too",
             **options,
         )
+    if high >= size and kind == "position" and not scene.in_library:
+        yield from _cropped(scene, size, high)
     if high >= size and kind == "position" and scene.in_library:
         yield from _shorter(call, kit, scene, size)
     if high >= size and layer is not None and scene.in_library and kind == "token":
@@ -132,11 +137,27 @@ def _repairs(call: Call, kit: Kit, scene: Scene, kind: str, low: int, high: int,
         )
 
 
+def _cropped(scene: Scene, size: int, high: int) -> Iterator[Candidate]:
+    """Generation: the text has grown past the positions, and the call takes its last tokens alone."""
+    level = next((i for i in range(scene.site - 1, -1, -1) if scene.frames[i].kind == "user"), None)
+    node = scene.frames[level].node if level is not None else None
+    if level is None or not isinstance(node, ast.Call) or len(node.args) != 1:
+        return
+    names = names_in_scope(scene.frames, level)
+    ids = existing(node.args[0], names)
+    if not isinstance(ids, torch.Tensor) or ids.dim() != 2 or ids.shape[1] != high + 1 or ids.is_floating_point():
+        return
+    text = scene.frames[level].replaced(node, [(node.args[0], f"{ast.unparse(node.args[0])}[:, -{size}:]")])
+    try:
+        Stage(names, sketch=True, strict=True).evaluate(text)
+    except (Unknown, Raised):
+        return
+    why = f"the last {size} tokens, as many as there are positions: in the line that calls this, when a text grows"
+    yield Candidate(text, why, checked=True, earlier=True)
+
+
 def _resized(call: Call, scene: Scene, high: int) -> Iterator[Candidate]:
     """transformers' own way to a longer table: it keeps the rows that are there."""
-    from course_lib.shapes.frames import names_in_scope
-    from course_lib.shapes.operations import join_path
-
     held = names_in_scope(scene.frames, scene.user)
     for name in ("self", *held):
         owner = held.get(name)
@@ -180,10 +201,6 @@ def too_long(call: Call, scene: Scene) -> Finding | None:
 
 def cut_tokens(scene: Scene, most: int) -> Iterator[Candidate]:
     """The user's call with its token arguments cut to as many as the model has positions."""
-    import ast
-
-    from course_lib.shapes.operations import existing, names_in_scope
-
     node = scene.frame.node
     if not isinstance(node, ast.Call):
         return
@@ -211,8 +228,6 @@ def cut_tokens(scene: Scene, most: int) -> Iterator[Candidate]:
 
 
 def _replace(text: str, part: str, new: str) -> str:
-    import ast
-
     class Swap(ast.NodeTransformer):
         def visit(self, node: ast.AST) -> ast.AST:
             if isinstance(node, ast.expr) and ast.unparse(node) == part:

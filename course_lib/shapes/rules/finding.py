@@ -28,6 +28,8 @@ class Candidate:
     needs_values: bool = False
     checked: bool = False  # nothing to try on tensors: looked up instead
     replay: tuple[tuple[nn.Module, str], ...] = ()  # (layer, code of the one in its place): the function is read again
+    flattened: tuple[tuple[int, ...], tuple[int, ...]] | None = None  # a view (from, to) for which flatten(1) is tried
+    reread: Mapping[str, Tensor] = field(default_factory=dict)  # source -> what it gives: the function is read again
     earlier: bool = False  # it takes the place of an earlier line, or mends a layer that was called before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,10 +10,12 @@ from dataclasses import replace
 from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from course_lib.shapes.history import Record, sizes_of
 from course_lib.shapes.operations import Call, Scene, join_path
 from course_lib.shapes.provenance import provenance_of
+from course_lib.shapes.rules.earlier import instead
 from course_lib.shapes.rules.finding import Candidate, Finding, Kit, in_users_call, shape_text
 from course_lib.shapes.rules.reshaping import extremes
 from course_lib.shapes.standins import Unknown
@@ -166,12 +169,16 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
         found = _shifted(kit, x, y)
         cause += found[0] if found is not None else ""
         fixes += found[1] if found is not None else []
+        words, padded = _labels_of_words(kit, x) if found is None else ("", [])
+        cause += words
+        fixes += padded
         text = _labels_for_tokens(kit, x, y)
         if text:
             return Finding(cause + text[0], [Candidate(*text[1:], trial="?")], [*focus, ("target", 0)], read)
         if x.dim() == 2 and wanted and rows % wanted == 0 and rows > wanted:
             many = rows // wanted
-            split = _split_batch(call, kit)
+            split, flat = _split_batch(call, kit)
+            fixes += flat
             cause += f" {rows} = {many} x {wanted}: each input has become {many} rows."
             cause += split or (
                 f" Look first where {many} tensors were joined: stack, not cat, keeps the batch of {wanted}; or where "
@@ -265,27 +272,46 @@ def _library_labels(kit: Kit, x: Tensor) -> Iterator[Candidate]:
     )
 
 
-def _split_batch(call: Call, kit: Kit) -> str:
-    """The view that gave an input several rows, where the making of the scores tells it."""
-    from course_lib.shapes.history import sizes_of
+def _split_batch(call: Call, kit: Kit) -> tuple[str, list[Candidate]]:
+    """The view that gave an input several rows, where the making of the scores tells it, and flatten(1) in its place."""
 
     record = provenance_of(kit.scene, call).found.get("input")
+    layer = None  # the one that takes what the view made
     while record is not None and record.parents and record.shape:
         size = sizes_of(record)[0]
         if size is None or not size.of:
-            return ""
+            return "", []
         before, dim = size.of[0]
         if size.kind == "part" and dim == 0 and before.shape[0] != record.shape[0] and len(record.shape) == 2:
             one = prod(before.shape[1:])
+            fixes = _flat_inputs(kit, record, before, layer, one)
             return (
                 f" It happened in {record.operation}, which made {shape_text(record.shape)} of {shape_text(before.shape)}: one "
                 f"input there is {one} numbers, not {record.shape[1]}. flatten(1) would keep the batch of {before.shape[0]}, and the next "
                 f"layer must then take {one}."
-            )
+            ), fixes
         if size.kind != "same" or dim != 0:
-            return ""
+            return "", []
+        layer = record.layer if isinstance(record.layer, nn.Linear) else layer
         record = before
-    return ""
+    return "", []
+
+
+def _flat_inputs(kit: Kit, record: Record, before: Record, layer: nn.Module | None, features: int) -> list[Candidate]:
+    """flatten(1) for a view(-1, n) that split the inputs, and the next layer made for what then comes."""
+    node = ast.parse(record.source, mode="eval").body if record.source else None
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or layer is None:
+        return []
+    base = ast.unparse(node.func.value)
+    why = (
+        f"flatten(1) in place of {record.source} keeps the batch of {before.shape[0]}; the layer takes the {features} "
+        "numbers of an input, its weights begin anew"
+    )
+    found = []
+    for made in instead(kit.scene, layer, why, in_features=features):
+        first = f"{base if base.isidentifier() else 'x'} = {base}.flatten(1)"
+        found.append(replace(made, code=f"{first}\n{made.code}", flattened=(before.shape, record.shape)))
+    return found
 
 
 def _shifted(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, list[Candidate]] | None:
@@ -327,6 +353,30 @@ def _shifted(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, list[Candidate]] | No
         *kit.change(longer, new.replace(cut, other), whys[1], needs_values=True),
     ]
     return words, fixes
+
+
+def _labels_of_words(kit: Kit, x: Tensor) -> tuple[str, list[Candidate]]:
+    """Flattened labels of fewer places a text than the scores: the words, without the special tokens around them."""
+    found = provenance_of(kit.scene, kit.call).found
+    parts = []
+    for argument in ("input", "target"):
+        record = found.get(argument)
+        size = sizes_of(record)[0] if record is not None and record.shape else None
+        parts.append([parent.shape[d] for parent, d in size.of] if size is not None and size.kind == "product" else [])
+    text = kit.call.names.get("target", "")
+    node = ast.parse(text, mode="eval").body if text else None
+    if [len(p) for p in parts] != [2, 2] or parts[0][0] != parts[1][0] or x.dim() != 2:
+        return "", []
+    tokens, labels = parts[0][1], parts[1][1]
+    words = f" A text has {tokens} scores and {labels} labels."
+    if tokens - labels != 2 or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return words, []
+    base = ast.unparse(node.func.value)
+    whole = text.replace(base, f"{kit.F}.pad({base}, (1, 1), value=-100)", 1)
+    why = "-100 is left out of the loss: right if the first and the last token are [CLS] and [SEP], and every word is one token"
+    return words + " The two more are probably [CLS] and [SEP].", list(
+        kit.change("target", whole, why, needs_values=True)
+    )
 
 
 def _labels_for_tokens(kit: Kit, x: Tensor, y: Tensor) -> tuple[str, str, str] | None:
@@ -663,13 +713,18 @@ def pairwise(call: Call, scene: Scene) -> Finding | None:
                 f"resizes {name} to {shape_text(y.shape[2:])}; better is a network that gives this size by itself",
             )
         widths = (x.shape[-1], y.shape[-1]) if x.dim() and y.dim() else (0, 0)
-        if widths[0] != widths[1] and min(widths) > 1 and x.dim() > 1 and x.shape[:-1] == y.shape[:-1]:
-            if _HIDDEN.search(name) and _HIDDEN.search(target):
-                fixes += kit.change(
-                    "input",
-                    f"{kit.nn}.Linear({widths[0]}, {widths[1]})({{}})",
-                    f"a projection from {widths[0]} to {widths[1]}: make it once, beside the model, and train it along",
-                )
+        hidden = (
+            op in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+            and _HIDDEN.search(name)
+            and _HIDDEN.search(target)
+            and x.dim() > 1
+        )
+        if hidden and widths[0] != widths[1] and min(widths) > 1 and x.shape[:-1] == y.shape[:-1]:
+            fixes += kit.change(
+                "input",
+                f"{kit.nn}.Linear({widths[0]}, {widths[1]})({{}})",
+                f"a projection from {widths[0]} to {widths[1]}: make it once, beside the model, and train it along",
+            )
         try:
             silent = torch.broadcast_shapes(x.shape, y.shape)
         except RuntimeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -186,9 +187,14 @@ def product(call: Call, scene: Scene) -> Finding | None:
             alike = b.dim() == 2 < a.dim() and b.shape[0] == a.shape[0]  # a vector for each input: no matrix for all
             if alike:
                 with suppress(Unknown, SyntaxError):
-                    column = kit.rewritten(other=f"{second}.unsqueeze(-1)" if second.isidentifier() else f"({second}).unsqueeze(-1)")
+                    column = kit.rewritten(
+                        other=f"{second}.unsqueeze(-1)" if second.isidentifier() else f"({second}).unsqueeze(-1)"
+                    )
                     fixes.append(
-                        kit.code(f"{column}.squeeze(-1)", f"one number for each of the {a.shape[1]} places: {tuple(a.shape[:2])}")
+                        kit.code(
+                            f"{column}.squeeze(-1)",
+                            f"one number for each of the {a.shape[1]} places: {tuple(a.shape[:2])}",
+                        )
                     )
                 fixes += kit.change("other", "{}.unsqueeze(-1)", "a matrix of one column for each input")
             fixes += (
@@ -249,7 +255,8 @@ def product(call: Call, scene: Scene) -> Finding | None:
             fixes += kit.change("input", "{}.T", "sums over the rows instead")
         last = ("input", a.dim() - 1)
         inner = ("other", max(0, b.dim() - 2))
-        return Finding(cause, fixes, [last, inner], equal=(last, inner))
+        turned = a.dim() == b.dim() > 2 and a.shape[-1] == b.shape[-1] and a.shape[:-2] == b.shape[:-2]
+        return Finding(cause, fixes, [last, inner], equal=None if turned else (last, inner))
     kinds = same_dtype(call, kit, "input", "other")
     if kinds is not None:
         return kinds
@@ -385,12 +392,52 @@ def elementwise(call: Call, scene: Scene) -> Finding | None:
     if others:
         cause += f" Dimension{'s' * (len(others) > 1)} {' and '.join(map(str, others))} differ{'s' * (len(others) == 1)} too."
     cause += "".join(_cut_short(kit, argument) for argument in (one, two))
-    fixes = [*_unpacked(kit, one, two, a, b), *_broadcasts(kit, one, two, a, b)]
+    fixes = [f for argument in (one, two) for f in _longer_table(kit, argument)]
+    fixes += [*_unpacked(kit, one, two, a, b), *_broadcasts(kit, one, two, a, b)]
     return Finding(cause, fixes, [(one, da), (two, db)])
 
 
 def _cut_short(kit: Kit, argument: str) -> str:
     """A slice that asks for more than there is gives what there is, and says nothing."""
+    for whole, base, d, stop in _short_slices(kit, argument):
+        return f" {ast.unparse(whole)} {shape_text(base)} is too small: the slice asks for {stop} in dimension {d}, and gets the {base.shape[d]} that are there."
+    return ""
+
+
+def _longer_table(kit: Kit, argument: str) -> Iterator[Candidate]:
+    """A table of positions that a module made in its constructor: the module made anew, with enough of them.
+
+    The other arguments of the constructor are taken from the module's attributes and the table's width, where their
+    names tell; where one of them is not known, nothing is offered.
+    """
+    for whole, base, d, stop in _short_slices(kit, argument):
+        owner = kit.scene.value(whole.value) if isinstance(whole, ast.Attribute) else None
+        if not isinstance(owner, nn.Module) or type(owner).__module__.startswith("torch."):
+            continue
+        parts, longer = [], ""
+        for name, parameter in list(inspect.signature(type(owner).__init__).parameters.items())[1:]:
+            value = vars(owner).get(name, parameter.default)
+            if value == base.shape[d] and re.search("max|len|pos|size|ctx|block|seq", name):
+                longer, value = name, stop
+            elif value is inspect.Parameter.empty and re.search("dim|model|hid|emb|width|size", name):
+                value = base.shape[-1]
+            elif value is parameter.default and value is not inspect.Parameter.empty:
+                continue
+            if not isinstance(value, int | float | str | bool):
+                return
+            parts.append(f"{name}={value!r}" if parameter.default is not inspect.Parameter.empty else repr(value))
+        if longer:
+            wanted = [stop if i == d else n for i, n in enumerate(base.shape)]
+            yield Candidate(
+                f"{type(owner).__name__}({', '.join(parts)})",
+                f"made anew with {longer}={stop}, so that {ast.unparse(whole)} is {shape_text(wanted)}",
+                trial=kit.scene.site_frame.text(),
+                given={ast.unparse(whole): torch.empty(wanted, device="meta", dtype=base.dtype)},
+            )
+
+
+def _short_slices(kit: Kit, argument: str) -> Iterator[tuple[ast.expr, Tensor, int, int]]:
+    """The slices of an argument's text that ask for more than there is: the tensor, its dimension, and what is asked."""
     text = kit.call.names.get(argument, "")
     for node in ast.walk(ast.parse(text, mode="eval")) if text and _parses(text) else ():
         if not isinstance(node, ast.Subscript):
@@ -402,9 +449,7 @@ def _cut_short(kit: Kit, argument: str) -> str:
         for d, part in enumerate(parts[: base.dim()]):
             stop = kit.scene.value(part.upper) if part.upper is not None else None
             if isinstance(stop, int) and stop > base.shape[d]:
-                whole = ast.unparse(node.value)
-                return f" {whole} {shape_text(base)} is too small: the slice asks for {stop} in dimension {d}, and gets the {base.shape[d]} that are there."
-    return ""
+                yield node.value, base, d, stop
 
 
 def _unpacked(kit: Kit, one: str, two: str, a: Tensor, b: Tensor) -> Iterator[Candidate]:

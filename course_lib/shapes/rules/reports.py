@@ -182,7 +182,11 @@ def _only_the_last(scene: Scene, truth: str, predicted: str) -> tuple[str, str, 
         for lost, kept in ((predicted, truth), (truth, predicted)):
             if kept in grown and lost in anew and lost not in grown:
                 cause = f" {kept} grows in the loop of line {loop.lineno}, {lost} is made anew in each turn: it holds the last batch alone."
-                return cause, f"{lost}.{grown[kept]}({ast.unparse(anew[lost])})", f"in the loop, in place of {lost} = ..."
+                return (
+                    cause,
+                    f"{lost}.{grown[kept]}({ast.unparse(anew[lost])})",
+                    f"in the loop, in place of {lost} = ...",
+                )
     return None
 
 

@@ -575,6 +575,15 @@ def index(call: Call, scene: Scene) -> Finding | None:
             pooled = "pool" in source and x.dim() == 2
             if pooled:
                 cause += " A pooled output is one vector for each text already; the tokens are in last_hidden_state."
+            record = provenance_of(scene, call).found.get("input")
+            came = record.parents[0] if record is not None and record.parents else None
+            if came is not None and isinstance(record.layer, nn.RNNBase) and len(came.shape) == 2:
+                cause += (
+                    f" {type(record.layer).__name__} was given {shape_text(came.shape)}: without a dimension of tokens it "
+                    f"reads the {came.shape[0]} inputs as the {came.shape[0]} tokens of one text."
+                )
+                means = {"input": ("tokens", "hidden")}
+                return Finding(cause, list(_all_tokens(kit, scene)), means=means)
             if pooled or (x.dim() == 2 and used == 3 and isinstance(where, tuple) and isinstance(where[1], int)):
                 fixes.append(kit.code(name, f"as it is: one vector of {x.shape[1]} for each of the {x.shape[0]}"))
             texts = [t.strip() for t in kit.name("index").split(",")]
@@ -656,11 +665,45 @@ def index(call: Call, scene: Scene) -> Finding | None:
     return None
 
 
+def _all_tokens(kit: Kit, scene: Scene) -> Iterator[Candidate]:
+    """The vectors of all tokens from an encoder, in the line that took its one pooled vector."""
+    function = scene.site_frame.function
+    for node in ast.walk(function) if function is not None else ():
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1 or node.lineno >= scene.site_frame.line:
+            continue
+        value = node.value
+        if isinstance(value, ast.Subscript) and ast.unparse(value.slice) == "1":
+            text = f"{ast.unparse(value.value)}[0]"
+        elif isinstance(value, ast.Attribute) and value.attr == "pooler_output":
+            text = f"{ast.unparse(value.value)}.last_hidden_state"
+        else:
+            continue
+        called = value.value
+        ids = (
+            [scene.value(a) for a in (*called.args, *(k.value for k in called.keywords))]
+            if isinstance(called, ast.Call)
+            else []
+        )
+        width = provenance_of(scene, kit.call).facts["widths"]
+        first = next((t for t in ids if isinstance(t, Tensor) and t.dim() == 2 and not t.is_floating_point()), None)
+        if first is not None and len(width) == 1:
+            tokens = torch.empty(*first.shape, *width, device="meta")
+            why = f"the vectors of all {first.shape[1]} tokens, not the one pooled vector of each text"
+            yield Candidate(
+                f"{ast.unparse(node.targets[0])} = {text}", why, reread={ast.unparse(value): tokens}, earlier=True
+            )
+
+
 def _other_direction(call: Call, scene: Scene, item: int) -> Iterator[Candidate]:
     """`hidden[-2]` beside `hidden[-1]`: the last states of both directions, of a layer that has only one."""
     record = provenance_of(scene, call).found.get("input")
     layer = record.layer if record is not None else None
-    if not isinstance(layer, nn.RNNBase) or layer.bidirectional or item not in (-2, 1) or not record.sizes.get("output"):
+    if (
+        not isinstance(layer, nn.RNNBase)
+        or layer.bidirectional
+        or item not in (-2, 1)
+        or not record.sizes.get("output")
+    ):
         return
     why = "two directions: hidden[-2] and hidden[-1] are their last states; the weights of the second one are new"
     yield from instead(scene, layer, why, bidirectional=True)
