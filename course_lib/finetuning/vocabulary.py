@@ -104,6 +104,7 @@ def rows_that_occur(model: nn.Module, columns: Iterable[Mapping[str, Any]]) -> I
     finally:
         rows.merge()
         setattr(owner, name, table)
+        rows._table.clear()  # its hooks hold this module in a circle; the table must not wait for the garbage collector
 
 
 def _word_table(model: nn.Module) -> tuple[nn.Module, str, nn.Embedding] | None:

@@ -67,6 +67,22 @@ def test_afterwards_the_model_is_as_before_but_for_what_it_learned() -> None:
     assert set(changed) == {i for r in columns()["input_ids"] for i in r}
 
 
+def test_nothing_holds_the_table_afterwards() -> None:
+    import gc
+    import weakref
+
+    net = model()
+    gc.disable()
+    try:
+        with rows_that_occur(net, [columns()]):
+            pass
+        table = weakref.ref(net.bert.embeddings.word_embeddings)
+        net.bert.embeddings.word_embeddings = nn.Embedding(2, 2)
+        assert table() is None
+    finally:
+        gc.enable()
+
+
 def test_also_after_an_error() -> None:
     net = model()
     table = net.bert.embeddings.word_embeddings
