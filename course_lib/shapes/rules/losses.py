@@ -139,7 +139,9 @@ def _rows(call: Call, kit: Kit, x: Tensor, y: Tensor, expected: tuple[int, ...],
         )
         first = list(kit.change("input", "{}[:, 0]", "the first place alone ([CLS] in BERT)", needs_values=True))
         fixes = [*first, *fixes] if provenance_of(kit.scene, call).facts["widths"] else [*fixes, *first]
-        return Finding(cause, fixes, [("input", 1)], {"input": ("batch", "classes", "")})
+        label = provenance_of(kit.scene, call).labels("input", x)[1]
+        places = {"input": ("", label if label not in ("", "classes") else "places", "classes")}
+        return Finding(cause, fixes, [("input", 1)], {"input": ("batch", "classes", "")}, means=places)
     if x.dim() == 2 and y.dim() == 2 and x.shape[0] == y.numel():
         cause = f"{op} has {x.shape[0]} rows of scores and wants as many class numbers in one dimension, but {target} is {shape_text(y)}."
         fixes += kit.change(
