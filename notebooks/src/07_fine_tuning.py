@@ -1577,8 +1577,9 @@ assert (len(yes_no.train), len(yes_no.dev)) == (304, 104)
 # %% [markdown] items="004-66"
 # The notes' three sentences, in two pairs. With the model they use,
 # google-bert/bert-base-cased-finetuned-mrpc, the answers are printed as 10 % and 90 %, and 94 % and 6 %;
-# # with `COURSE_MODEL` set to it, notebook 02 reproduces that. Ours has seen 304 pairs for a few seconds, and on 104 pairs of dev an accuracy is sure to some
-# nine points: expect the order of the two to be right, and little more.
+# with `COURSE_MODEL` set to it, notebook 02 reproduces that. Ours has seen 304 pairs for a few seconds,
+# and on 104 pairs of dev an accuracy is sure to some nine points: expect the order of the two to be
+# right, and little more.
 
 # %%
 company = "The company HuggingFace is based in New York City"
