@@ -22,7 +22,6 @@ RUNS = (
     ("squad", 300, 3),
     ("squad", 300, 12),
     ("squad", 1200, 3),
-    ("own", 300, 3),
     ("own", 300, 12),
 )  # data, questions, epochs
 EVERY = 50  # of the questions of dev
@@ -59,7 +58,6 @@ def measure(chosen: Any) -> list[dict[str, Any]]:
             found[where] = {
                 "exact_match": round(scores.exact_match, 4),
                 "f1": round(scores.f1, 4),
-                "no_answer": sum(not text for text in said.values()),
                 "questions": len(questions),
             }
         runs.append(found)
@@ -69,7 +67,8 @@ def measure(chosen: Any) -> list[dict[str, Any]]:
 
 def main() -> None:
     if "COURSE_DATA" not in os.environ:
-        raise SystemExit("Set COURSE_DATA to a folder that holds squad11_en.")
+        print("more_answers stays as it is: COURSE_DATA names no folder with squad11_en.")
+        return
     write("more_answers", model="default", recipe={**RECIPE, "base": "FINE_TUNING"}, seed=0, runs=measure(RUNS))
 
 

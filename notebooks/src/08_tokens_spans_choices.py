@@ -191,8 +191,9 @@ print(
 )
 
 # %% [markdown]
-# Here it is another number by chance. In training it matters: the model gets most of its reward for
-# calling padding O, and the loss looks better than it is. transformers does the same:
+# For a model that knows nothing it goes either way. In training it matters: part of the reward is
+# then for calling padding O, and the more padding, the less the names count. transformers does the
+# same:
 
 # %%
 import transformers
@@ -217,9 +218,9 @@ assert abs(differ[0] - differ[1]) > 1e-3
 #   after another of the same type**.
 # - **IOB2**, usual today and in this course: **every** name begins with B-.
 #
-# The notes have a list of nine labels with comments such as "beginning of a person's name right after
-# another person's name". That is IOB1, rightly described. (The list is never used there: what prints is
-# the model's `id2label`.)
+# The notes have a list of nine labels with comments such as "beginning of a person's name right
+# after another person's name". That is IOB1, rightly described. (The list is never used there: what
+# prints is the model's `id2label`.)
 
 # %%
 words = ["Ann", "Lee", "gave", "Bob", "Cy", "'s", "Rome", "guide"]
@@ -231,7 +232,7 @@ plots.Table(
 )
 
 # %% [markdown]
-# **Predict:** the first three tags of IOB1, read by somebody who expects strict IOB2. How many names?
+# **Predict:** somebody reads the IOB1 column strictly as IOB2. How many of the four names are found?
 
 # %%
 strict = metrics.entity_scores([iob2], [iob1], strict=True)
@@ -242,9 +243,9 @@ print(
 assert strict.support == 4 and strict.recall == 0.25 and lenient.recall == 1
 
 # %% [markdown]
-# Strictly, an I- that continues nothing is no name at all; only *Cy* has its B-. Lenient reading, as of the
-# official program for CoNLL, begins a name there. Convert before you train: `load_dataset` does, and
-# says so.
+# Strictly, an I- that continues nothing is no name at all; only *Cy* has its B-. Lenient reading,
+# as of the official program for CoNLL, begins a name there. Convert before you train:
+# `load_dataset` does, and says so.
 
 # %% [markdown]
 # ### Exercise 2 · From IOB1 to IOB2 (8 minutes)
@@ -280,8 +281,8 @@ check.to_iob2(to_iob2)
 # Only the two upper layers and the head learn here; the others stay as they are. Batches of 16, four
 # times through 375 sentences.
 #
-# **Predict:** a model that has learned nothing calls every word O. Of how many words in a hundred is that
-# right?
+# **Predict:** a model that has learned nothing calls every word O. Of how many words in a hundred
+# is that right?
 
 # %%
 gold = [[names_data.labels[tag] for tag in sentence.tags] for sentence in names_data.dev]
@@ -345,7 +346,7 @@ assert len(tasks["tags"]["runs"]) == 3
 show("tags", "entity_f1", "tag_accuracy")
 
 # %% [markdown]
-# ### Its mistakes
+# ### Which names it misses
 #
 # Of the model trained here. Look at ten sentences before you look at any number.
 
@@ -377,10 +378,10 @@ plots.Table(["right", "found"], rows[:8])
 # %% [markdown] items="004-74 004-76 004-77"
 # ### The sentence of the notes
 #
-# The notes run a model of 1.3 GB, `dbmdz/bert-large-cased-finetuned-conll03-english`, and print 32 pairs of
-# token and tag. They take the tokenizer of `bert-base-cased`; take it **from the model's own
-# folder**, then it cannot be the wrong one. And they get tokens by a "hack": encode, decode, tokenize
-# again. Direct is `convert_ids_to_tokens`:
+# The notes run a model of 1.3 GB, `dbmdz/bert-large-cased-finetuned-conll03-english`, and print 32
+# pairs of token and tag. They take the tokenizer of `bert-base-cased`; take it **from the model's
+# own folder**, then it cannot be the wrong one. And they get tokens by a "hack": encode, decode,
+# tokenize again. Direct is `convert_ids_to_tokens`:
 
 # %%
 for sentence in names_data.train[:100]:
@@ -388,11 +389,11 @@ for sentence in names_data.train[:100]:
     assert tokenizer.tokenize(tokenizer.decode(ids)) == tokenizer.convert_ids_to_tokens(ids)
 
 # %% [markdown]
-# The detour gave the same for 100 sentences; nothing promises that it always does. And neither way says where
-# in the text a token stands. Offsets do; we shall need them.
+# The detour gave the same for 100 sentences; nothing promises that it always does. And neither way
+# says where in the text a token stands. Offsets do; we shall need them.
 #
-# What was printed there are pieces: `Hu ##gging Face Inc`. Nobody wants those. Two steps make names of
-# them: pieces to words, tags to spans.
+# What was printed there are pieces: `Hu ##gging Face Inc`. Nobody wants those. Two steps make names
+# of them: pieces to words, tags to spans.
 
 # %%
 printed = ["Hu", "##gging", "Face", "Inc", ".", "New", "York", "City", "D", "##UM", "##BO"]
@@ -427,8 +428,8 @@ plots.Table(
 )
 
 # %% [markdown]
-# Compare name by name: ours find *New York City* and *DUMBO*, and lose pieces of the others. Theirs has 24 layers,
-# saw some 14,000 sentences of newspapers, and knows capitals. With a network,
+# Compare name by name: ours find *New York City* and *DUMBO*, and lose pieces of the others. Theirs
+# has 24 layers, saw some 14,000 sentences of newspapers, and knows capitals. With a network,
 # `COURSE_MODEL=dbmdz/bert-large-cased-finetuned-conll03-english` lets the next cell ask it.
 
 # %%
@@ -463,15 +464,16 @@ print(f"{unknown:.0%} of {len(characters):,} characters are [UNK]")
 assert unknown > 0.5 or not EMBEDDED
 
 # %% [markdown]
-# Over half of the characters are unknown to the embedded model, one `[UNK]` like the other. Training it on
-# them would be a waste. With `COURSE_MODEL=google-bert/bert-base-chinese` and a network,
-# `python -m course_lib train --data data/entities_zh --output zh` trains a real one.
+# Over half of the characters are unknown to the embedded model, one `[UNK]` like the other.
+# Training it on them would be a waste. With `COURSE_MODEL=google-bert/bert-base-chinese` and a
+# network, `python -m course_lib train --data data/entities_zh --output zh` trains a real one.
 
 # %% [markdown] items="004-79 004-80"
 # ## 2 · An answer, marked in a text
 #
-# The input is **question and passage as one row**; the notes call the second part an answer, and it is the
-# text in which the answer stands. For each token the head has two scores: *starts here*, *ends here*.
+# The input is **question and passage as one row**; the notes call the second part an answer, and it
+# is the text in which the answer stands. For each token the head has two scores: *starts here*,
+# *ends here*.
 
 # %%
 answers_data = load_dataset(Path("../data/answers_en"))
@@ -484,8 +486,8 @@ row = tokenizer.convert_ids_to_tokens(window.columns["input_ids"][0])
 print(*row[:24], "...")
 
 # %% [markdown]
-# People mark characters, the head predicts tokens. `answer_positions` turns the one into the other: the
-# first token that ends after the answer's first character, and so on.
+# People mark characters, the head predicts tokens. `answer_positions` turns the one into the other:
+# the first token that ends after the answer's first character, and so on.
 
 # %%
 positions = spans.answer_positions(window, [asked.answers])
@@ -500,9 +502,9 @@ assert asked.context[first_char:last_char] == answer.text
 # %% [markdown]
 # ### Windows
 #
-# A passage longer than the model is read several times, through a window that moves. Neighbours share
-# some tokens, the **stride**, so that an answer at a border is whole in one of them. (In the first BERT's
-# code "doc_stride" is the other number: how far the window moves.)
+# A passage longer than the model is read several times, through a window that moves. Neighbours
+# share some tokens, the **stride**, so that an answer at a border is whole in one of them. (In the
+# first BERT's code "doc_stride" is the other number: how far the window moves.)
 
 # %%
 long_question = next(
@@ -551,17 +553,17 @@ plots.picture(
 )
 
 # %% [markdown]
-# A window without the whole answer points at `[CLS]`, position 0: **not here**. So does a question that has no
-# answer in its passage at all. A fifth of ours have none.
+# A window without the whole answer points at `[CLS]`, position 0: **not here**. So does a question
+# that has no answer in its passage at all. A fifth of ours have none.
 
 # %% [markdown] items="004-81 004-82 004-83"
 # ### Positions and the loss
 #
-# The loss is the mean of two cross entropies over T "classes", the tokens. Labels are (B,); (B, 1), as some
-# loaders give, is taken too.
+# The loss is the mean of two cross entropies over T "classes", the tokens. Labels are (B,); (B, 1),
+# as some loaders give, is taken too.
 #
-# The notes say that positions beyond the end are *squeezed into the legal range*. Look closer: they are
-# clamped to **T**, and T is `ignore_index`. **They do not count.** And below 0?
+# The notes say that positions beyond the end are *squeezed into the legal range*. Look closer: they
+# are clamped to **T**, and T is `ignore_index`. **They do not count.** And below 0?
 
 # %%
 torch.manual_seed(0)
@@ -594,13 +596,15 @@ assert span_loss([3, -1], [5, -1]) == span_loss([3, 0], [5, 0])  # -1 is [CLS]
 print("700 is ignored, -1 is trained as 0")
 
 # %% [markdown]
-# −1 is a usual mark for *not found*, and it trains the model to say "no answer". It may be what you want. If the text
-# was only cut off, it is not. Our `answer_positions` writes 0, and only where "not here" is meant.
+# −1 is a usual mark for *not found*, and it trains the model to say "no answer". It may be what you
+# want. If the text was only cut off, it is not. Our `answer_positions` writes 0, and only where
+# "not here" is meant.
 
 # %% [markdown] items="004-84"
 # ### Which pair?
 #
-# The notes take the argmax of the start scores and the argmax of the end scores. Nothing makes them fit.
+# The notes take the argmax of the start scores and the argmax of the end scores. Nothing makes them
+# fit.
 #
 # **Predict** the answer that these scores give, and the better one.
 
@@ -622,9 +626,9 @@ figures.span_heat_map(
 )
 
 # %% [markdown]
-# Rows are starts, columns are ends. Left of the diagonal the end comes before the start; far to the right the
-# answer would be too long. What is left is compared **as pairs**: the sum of both scores, or the product of
-# both probabilities.
+# Rows are starts, columns are ends. Left of the diagonal the end comes before the start; far to the
+# right the answer would be too long. What is left is compared **as pairs**: the sum of both scores,
+# or the product of both probabilities.
 
 # %%
 length = torch.arange(10)[None] - torch.arange(10)[:, None] + 1
@@ -638,10 +642,10 @@ print(shown[i : j + 1], f"{pairs[i, j]:.1f}", "before", shown[7:9], f"{pairs[7, 
 # %% [markdown]
 # ### Exercise 3 · The best span that an answer can have (12 minutes)
 #
-# Write `best_span(start, end, begin, after, longest)`: `start` and `end` are the scores of T tokens of a row, question
-# and all. The passage's tokens are those from `begin` to before `after`. Return the places `(first, last)` of the
-# pair with the highest sum `start[first] + end[last]`: both in the passage, `last` not before `first`, and at most
-# `longest` tokens together.
+# Write `best_span(start, end, begin, after, longest)`: `start` and `end` are the scores of T tokens
+# of a row, question and all. The passage's tokens are those from `begin` to before `after`. Return
+# the places `(first, last)` of the pair with the highest sum `start[first] + end[last]`: both in
+# the passage, `last` not before `first`, and at most `longest` tokens together.
 
 
 # %%
@@ -669,9 +673,9 @@ check.best_span(best_span)
 # %% [markdown] items="004-86"
 # ### The text itself
 #
-# The notes join the pieces between start and end and print `over 32 +`, `general - purpose architectures`,
-# `tensorflow 2. 0 and pytorch`. Case and spaces are lost, because word pieces do not have them. **Cut the text by its
-# offsets.**
+# The notes join the pieces between start and end and print `over 32 +`, `general - purpose
+# architectures`, `tensorflow 2. 0 and pytorch`. Case and spaces are lost, because word pieces do
+# not have them. **Cut the text by its offsets.**
 
 # %%
 library = (
@@ -695,8 +699,8 @@ assert glued not in library or not EMBEDDED
 # %% [markdown]
 # ### Exact match and F1
 #
-# Two people mark one answer differently. So upper case, punctuation and articles do not count; F1 is over words; of several
-# right answers the best counts.
+# Two people mark one answer differently. So upper case, punctuation and articles do not count; F1
+# is over words; of several right answers the best counts.
 
 # %%
 for guess, truth in (
@@ -712,8 +716,8 @@ assert metrics.token_f1("in the river Arno", "the Arno") == 0.5
 # %% [markdown]
 # ### Can it learn at all?
 #
-# Before a long training, train on a handful: if a model cannot learn *five* questions by heart, something is
-# broken. Here are the five questions of one passage, twenty steps, everything trained.
+# Before a long training, train on a handful: if a model cannot learn *five* questions by heart,
+# something is broken. Here are the five questions of one passage, twenty steps, everything trained.
 #
 # **Predict:** its score on the five; and on questions that it has not seen.
 
@@ -762,19 +766,20 @@ figures.span_heat_map(
 show("answers", "exact_match", "answer_f1")
 
 # %% [markdown]
-# That is after three times through all 300 questions of the course.
+# That is after three times through all 300 questions of the course, the best of the three on dev. One of the
+# models in more detail:
 
 # %%
 for part in ("dev", "test"):
     print(part, "·", tasks["answers"]["runs"][0][f"{part}_report"])
 
 # %% [markdown]
-# **Predict** from these two lines what the model does. It says "no answer", always: that is right for the fifth
-# without one, and wrong for all the others. The first way to make a loss smaller is a habit of the data. A single
-# number, 20 %, had hidden it.
+# **Predict** from these two lines what the model does. It says "no answer", always: that is right
+# for the fifth without one, and wrong for all the others. The first way to make a loss smaller is a
+# habit of the data. A single number, 20 %, had hidden it.
 #
-# What is missing: questions, or time? SQuAD 1.1 has more questions, each with an answer. It is not part of the course;
-# a part of it was used for these figures. (*steps* are batches of 16.)
+# What is missing: questions, or time? SQuAD 1.1 has more questions, each with an answer. It is not
+# part of the course; a part of it was used for these figures. (*steps* are batches of 16.)
 
 # %%
 more = results("more_answers")
@@ -796,20 +801,28 @@ plots.Table(
 
 # %%
 by_run = {(run["data"], run["questions"], run["epochs"]): run for run in more["runs"]}
-many_questions, few_questions = by_run["squad", 1200, 3], by_run["squad", 300, 12]
-assert many_questions["steps"] == 225 and few_questions["steps"] == 228
+questions_help, time_does_not = by_run["squad", 1200, 3], by_run["squad", 300, 12]
 assert (
-    many_questions["squad_dev"]["exact_match"] > few_questions["squad_dev"]["exact_match"] + 0.1
+    questions_help["steps"] < time_does_not["steps"] and time_does_not["train_loss"][-1] < 0.1
+)
+assert (
+    questions_help["squad_dev"]["exact_match"]
+    > 0.3
+    > 3 * time_does_not["squad_dev"]["exact_match"]
 )
 
 # %% [markdown]
-# XXX
+# **It is the questions.** Twelve times through 300 of SQuAD, the model knows them by heart (a loss of
+# 0.04) and reads no better than before. As many steps over four times as many questions, and it answers
+# every third: it has begun to compare the question with the passage. Our own 300, twelve times, are a
+# beginning: nearly one in five of our test, whose passages are of their kind, and one in ten of SQuAD's.
 #
-# Published scores on SQuAD 1.1 are 80.8 exact and 88.5 F1 for bert-base, from 87,599 questions. Remember this when a tutorial's
-# demonstration looks easy: all of it is in the weights that it downloads.
+# Published scores on SQuAD 1.1 are 80.8 exact and 88.5 F1 for bert-base, from 87,599 questions.
+# Remember this when a tutorial's demonstration looks easy: all of it is in the weights that it
+# downloads.
 
 # %% [markdown]
-# ### Its mistakes
+# ### Which answers it misses
 
 # %%
 guessed = tasks["answers"]["runs"][0]["predictions"]
@@ -845,9 +858,10 @@ plots.Table(
 )
 
 # %% [markdown]
-# Theirs answers, ours does not: that is the honest result of 300 questions. (The passage itself says "over 32+".) With a network,
-# `COURSE_MODEL=google-bert/bert-large-uncased-whole-word-masking-finetuned-squad` lets the next cell ask it, and cuts its answers
-# by offsets.
+# Theirs answers, ours does not: that is the honest result of 300 questions. (The passage itself
+# says "over 32+".) With a network,
+# `COURSE_MODEL=google-bert/bert-large-uncased-whole-word-masking-finetuned-squad` lets the next
+# cell ask it, and cuts its answers by offsets.
 
 # %%
 if pretrained.find_model().name.endswith("finetuned-squad"):
@@ -859,8 +873,8 @@ if pretrained.find_model().name.endswith("finetuned-squad"):
 # ### "No answer"
 #
 # It scores what start and end give to `[CLS]`. It wins where it beats the best span by more than a
-# **threshold**, 0 by default. Choose the threshold on dev. Where every question has an answer, as in SQuAD
-# 1.1, switch it off: `best_answers(..., no_answer_threshold=None)`.
+# **threshold**, 0 by default. Choose the threshold on dev. Where every question has an answer, as
+# in SQuAD 1.1, switch it off: `best_answers(..., no_answer_threshold=None)`.
 
 # %%
 passage = asked.context
@@ -878,8 +892,8 @@ for threshold in (0.0, 1.0, None):
 # %% [markdown] items="004-68 004-69 004-71"
 # ## 3 · One of several choices
 #
-# As in *SWAG* and *RocStories*. The notes show the head and no example of it. Here is one: a situation, a question, four
-# choices.
+# As in *SWAG* and *RocStories*. The notes show the head and no example of it. Here is one: a
+# situation, a question, four choices.
 
 # %%
 choices_data = load_dataset(Path("../data/choices_en"))
@@ -894,8 +908,8 @@ print(
 )
 
 # %% [markdown]
-# Each choice is read **alone**, as a pair with the situation and the question. So an input has a dimension more, and the
-# head joins the first two before BERT and parts them after it:
+# Each choice is read **alone**, as a pair with the situation and the question. So an input has a
+# dimension more, and the head joins the first two before BERT and parts them after it:
 
 # %% tags=["picture"]
 plots.diagram(
@@ -935,8 +949,9 @@ assert torch.allclose(answer.loss, F.cross_entropy(logits, torch.tensor([1, 3]))
 # %% [markdown]
 # ### Exercise 4 · Score the choices (8 minutes)
 #
-# Write `choice_probabilities(encode, input_ids)`: `encode` takes texts (N, T) and gives a score for each, (N, 1). `input_ids`
-# is (B, M, T). Return (B, M): for each of the B examples, the probabilities of its M choices.
+# Write `choice_probabilities(encode, input_ids)`: `encode` takes texts (N, T) and gives a score for
+# each, (N, 1). `input_ids` is (B, M, T). Return (B, M): for each of the B examples, the
+# probabilities of its M choices.
 
 
 # %%
@@ -959,7 +974,8 @@ check.choice_probabilities(choice_probabilities)
 # %% [markdown] items="004-70"
 # ### What it costs
 #
-# The notes say that it needs more memory at the same batch size. Measure it: what autograd keeps for the backward pass.
+# The notes say that it needs more memory at the same batch size. Measure it: what autograd keeps
+# for the backward pass.
 #
 # **Predict:** four choices for one, how many times as much?
 
@@ -991,13 +1007,15 @@ for choices, size in kept.items():
 assert 3.7 < kept[4] / kept[1] < 4.3 and 7.3 < kept[8] / kept[1] < 8.7
 
 # %% [markdown]
-# It grows with the number of choices, as it would with as many examples: **a batch of B with M choices is a batch of B · M
-# texts.** Sixteen examples of four choices need what 64 texts need. A smaller batch with `accumulate=4` is the remedy.
+# It grows with the number of choices, as it would with as many examples: **a batch of B with M
+# choices is a batch of B · M texts.** Sixteen examples of four choices need what 64 texts need. A
+# smaller batch with `accumulate=4` is the remedy.
 
 # %% [markdown]
 # ### Results
 #
-# First a baseline without training: the choice whose vector is nearest to that of situation and question.
+# First a baseline without training: the choice whose vector is nearest to that of situation and
+# question.
 
 # %%
 from course_lib.bert import BertModel
@@ -1018,8 +1036,9 @@ assert 0.4 < nearest < 0.65 or not EMBEDDED
 show("choices", "accuracy")
 
 # %% [markdown]
-# Compare the two before you praise the trained one: 240 questions, and the whole model trained for them, give no more than
-# the vectors that were there before. With 80 questions, a difference of under ten points means little.
+# Compare the two before you praise the trained one: 240 questions, and the whole model trained for
+# them, give no more than the vectors that were there before. With 80 questions, a difference of
+# under ten points means little.
 
 # %%
 scores = torch.tensor(tasks["choices"]["runs"][0]["predictions"])
@@ -1037,13 +1056,14 @@ assert len(wrong) + int((scores.argmax(dim=1) == truth).sum()) == 80
 plots.Table(["situation and question", "right", "chosen", "probability"], rows, right=(3,))
 
 # %% [markdown]
-# These are the mistakes it is surest of. Often the choice goes with some **words** of the situation, and only somebody who
-# sees what happens there would know better.
+# These are the mistakes it is surest of. Often the choice goes with some **words** of the
+# situation, and only somebody who sees what happens there would know better.
 
 # %% [markdown]
 # ## 4 · Does the second sentence follow?
 #
-# The pairs come from stories: each sentence with the one after it, or with one of another story. Label **0 = follows**.
+# The pairs come from stories: each sentence with the one after it, or with one of another story.
+# Label **0 = follows**.
 
 # %%
 from course_lib.sentence_pairs import next_sentence_pairs
@@ -1055,8 +1075,8 @@ for pair in story_pairs[:2]:
 show("next-sentence", "accuracy")
 
 # %% [markdown]
-# **Predict:** how well does it go without training, by how alike the vectors of the two sentences are? The more alike half
-# shall be *follows*.
+# **Predict:** how well does it go without training, by how alike the vectors of the two sentences
+# are? The more alike half shall be *follows*.
 
 # %%
 texts = [pair.text for pair in story_pairs] + [pair.pair for pair in story_pairs]
@@ -1068,9 +1088,10 @@ print(f"alike or not: {by_topic:.1%}, chance 50%")
 assert 0.6 < by_topic < 0.9 or not EMBEDDED
 
 # %% [markdown]
-# A random sentence of another story is about something else. So *the same topic?* answers most of these questions, without any
-# sense of what comes after what. That is the criticism which made later models drop the task, or ask for the **order** of two
-# sentences instead (Lan et al., *ALBERT*, 2020).
+# A random sentence of another story is about something else. So *the same topic?* answers most of
+# these questions, without any sense of what comes after what. That is the criticism which made
+# later models drop the task, or ask for the **order** of two sentences instead (Lan et al.,
+# *ALBERT*, 2020).
 
 # %%
 guesses = tasks["next-sentence"]["runs"][0]["predictions"]
@@ -1086,20 +1107,22 @@ rows = [
 plots.Table(["first", "second", "in truth", "sure of the other"], rows, right=(3,))
 
 # %% [markdown] items="004-59"
-# And the pair of notebook 02: pizza in Italy, and a blue sky. Beside it a sentence of our own that goes on.
+# And the pair of notebook 02: pizza in Italy, and a blue sky. Beside it a sentence of our own that
+# goes on.
 
 # %%
 for one in tasks["next-sentence"]["runs"][0]["demonstrations"]:
     print(f"{one['label']:8} {one['score']:.2f} | {one['pair']}")
 
 # %% [markdown]
-# It says *follows* of both, and is as sure of the wrong one. (A published BERT knows better: notebook 02.)
+# It says *follows* of both, and is as sure of the wrong one. (A published BERT knows better:
+# notebook 02.)
 
 # %% [markdown]
 # ## 5 · A number for a pair
 #
-# How alike are two sentences, from 0 (nothing in common) to 5 (the same)? One output, mean squared error:
-# **regression**. Trained here.
+# How alike are two sentences, from 0 (nothing in common) to 5 (the same)? One output, mean squared
+# error: **regression**. Trained here.
 
 # %%
 similar = load_dataset(Path("../data/pairs_en"))
@@ -1129,8 +1152,9 @@ print(f"Pearson {pearson:.3f}, Spearman {spearman:.3f}; after times 2 plus 7: {d
 assert 0.3 < pearson < 0.8 or not EMBEDDED
 
 # %% [markdown]
-# A **correlation** asks whether the model's scores go along with people's. Pearson: along a line. Spearman: in the same
-# order. Neither asks whether they are the *same* numbers, so twice the score plus 7 is as good.
+# A **correlation** asks whether the model's scores go along with people's. Pearson: along a line.
+# Spearman: in the same order. Neither asks whether they are the *same* numbers, so twice the score
+# plus 7 is as good.
 
 # %%
 show("regression", "pearson", "spearman")
@@ -1154,15 +1178,16 @@ assert (
 )
 
 # %% [markdown]
-# Better than the trained head, and this is no accident: **the embedded model was tuned to make sentences comparable by
-# cosine.** Regression on the pooler begins with layers that nobody trained for it, and has 412 pairs to find again what it
-# throws away. Know what your model was made for.
+# Better than the trained head, and this is no accident: **the embedded model was tuned to make
+# sentences comparable by cosine.** Regression on the pooler begins with layers that nobody trained
+# for it, and has 412 pairs to find again what it throws away. Know what your model was made for.
 
 # %% [markdown] items="004-65"
 # ### From a number to yes or no
 #
-# Do two sentences say the same, *paraphrase* or not? Put a threshold to the number: chosen on train or dev, not where you
-# report. The notes ask a model that was trained for it; its printed answers are 90 % and 6 %.
+# Do two sentences say the same, *paraphrase* or not? Put a threshold to the number: chosen on train
+# or dev, not where you report. The notes ask a model that was trained for it; its printed answers
+# are 90 % and 6 %.
 
 # %%
 demo = tasks["regression"]["runs"][0]["demonstrations"]
@@ -1177,7 +1202,7 @@ plots.Table(
 )
 
 # %% [markdown]
-# Both put *Manhattan* above *apples*, and so does the notes' model. The other two pairs are for later.
+# Both put *Manhattan* far above *apples*, and so does the notes' model. The other two pairs are for later.
 
 # %%
 same = gold_scores >= 4
@@ -1189,19 +1214,21 @@ never = 1 - same.double().mean().item()
 print(
     f"best threshold on dev: {chosen:.2f}, right for {max(right):.1%}; always no: {never:.1%}"
 )
-assert max(right) >= never
+assert never <= max(right) < never + 0.03 or not EMBEDDED
 
 # %% [markdown]
-# Hardly better than always *no*, with a threshold chosen on the same pairs. A correlation of a half is not enough for a yes or
-# no.
+# No better than always *no*, even with the threshold that is best on these very pairs. A correlation of a half
+# is not enough for a yes or no.
 #
 # ### The trap: the same words
 #
-# **Predict** what both say to *The dog bit the man* and *The man bit the dog*, and to an opening time and its denial; then look at
-# the table above. The cosine takes the dog and the man for the same: a mean forgets who comes first.
+# **Predict** what both say to *The dog bit the man* and *The man bit the dog*, and to an opening
+# time and its denial; then look at the table above. The cosine takes the dog and the man for the
+# same: a mean forgets who comes first.
 #
-# In most data, pairs with the same words mean the same, and a model can score well by that alone, until somebody asks. The
-# pairs of PAWS (Zhang et al. 2019) ask nothing else. Ours were written so that words in common tell little:
+# In most data, pairs with the same words mean the same, and a model can score well by that alone,
+# until somebody asks. The pairs of PAWS (Zhang et al. 2019) ask nothing else. Ours were written so
+# that words in common tell little:
 
 
 # %%
@@ -1231,12 +1258,14 @@ plots.Table(
 )
 
 # %% [markdown]
-# *More cars than bicycles* and the reverse, *none* for *all*: the words are in common, and the meaning is not.
+# *More cars than bicycles* and the reverse, *none* for *all*: the words are in common, and the
+# meaning is not.
 #
 # ## 6 · Several labels at once
 #
-# A customer's message may be about delivery *and* a complaint, or about nothing of the kind. K yes-or-no questions, each
-# with a sigmoid of its own; nothing competes. The loss is binary cross entropy; labels are (B, K), as floats.
+# A customer's message may be about delivery *and* a complaint, or about nothing of the kind. K
+# yes-or-no questions, each with a sigmoid of its own; nothing competes. The loss is binary cross
+# entropy; labels are (B, K), as floats.
 
 # %%
 topics = load_dataset(Path("../data/topics_en"))
@@ -1245,8 +1274,8 @@ for example in topics.dev[:3]:
     print([topics.labels[label] for label in example.label], "|", example.text)
 
 # %% [markdown]
-# **Predict:** a message has about one and a half of eight labels. Somebody guesses *no label* for every message. How many of all
-# decisions are right? And the F1?
+# **Predict:** a message has about one and a half of eight labels. Somebody guesses *no label* for
+# every message. How many of all decisions are right? And the F1?
 
 # %%
 truth = torch.zeros(len(topics.dev), len(topics.labels))
@@ -1261,8 +1290,9 @@ assert 0.75 < (none == truth).double().mean() < 0.85
 # %% [markdown]
 # ### Exercise 5 · F1 over all decisions (8 minutes)
 #
-# Write `micro_f1(labels, guessed)`: both (n, K) of 0 and 1. Over **all** n · K decisions together, count *tp* (yes, and it is so),
-# *fp* (yes, and it is not) and *fn* (no, and it is). Return 2 tp / (2 tp + fp + fn), a number.
+# Write `micro_f1(labels, guessed)`: both (n, K) of 0 and 1. Over **all** n · K decisions together,
+# count *tp* (yes, and it is so), *fp* (yes, and it is not) and *fn* (no, and it is). Return 2 tp /
+# (2 tp + fp + fn), a number.
 
 
 # %%
@@ -1300,8 +1330,8 @@ first, last = tagged.history.epochs[0].scores, tagged.history.epochs[-1].scores
 assert (first["micro_f1"] < 0.1 and last["loss"] < first["loss"]) or not EMBEDDED
 
 # %% [markdown]
-# After the first epoch the loss has fallen and the F1 is about 0: no probability is over one half yet. A **threshold of 0.5 is a
-# habit**, not a law. Choose it on dev:
+# After the first epoch the loss has fallen and the F1 is about 0: no probability is over one half
+# yet. A **threshold of 0.5 is a habit**, not a law. Choose it on dev:
 
 # %%
 shares = tagged.evaluate("dev").evaluation.logits.sigmoid()
@@ -1322,8 +1352,8 @@ assert best < 0.5 or not EMBEDDED
 show("multi-label", "micro_f1", "macro_f1", "subset_accuracy")
 
 # %% [markdown]
-# *Micro* counts all decisions together, so frequent labels count more; *macro* is the mean over the labels; *subset accuracy* asks
-# for all eight at once. Mistakes of the whole model:
+# *Micro* counts all decisions together, so frequent labels count more; *macro* is the mean over the
+# labels; *subset accuracy* asks for all eight at once. Mistakes of the whole model:
 
 # %%
 guesses = tasks["multi-label"]["runs"][0]["predictions"]
@@ -1339,12 +1369,12 @@ plots.Table(["message", "missing", "too many"], rows[:6])
 # %% [markdown]
 # ## 7 · Words
 #
-# Two more heads give words: the one behind `[MASK]`, from both sides; and the next one, from the left alone, with
-# `is_decoder`. Their hidden layer is new here: the embedded model comes without them. So we train them on the
-# stories, 8,000 words.
+# Two more heads give words: the one behind `[MASK]`, from both sides; and the next one, from the
+# left alone, with `is_decoder`. Their hidden layer is new here: the embedded model comes without
+# them. So we train them on the stories, 8,000 words.
 #
-# **Predict** the perplexity (among how many equally likely words the model seems to choose) before training, and of a
-# "model" that knows only how frequent each word is.
+# **Predict** the perplexity (among how many equally likely words the model seems to choose) before
+# training, and of a "model" that knows only how frequent each word is.
 
 # %%
 from collections import Counter
@@ -1383,20 +1413,25 @@ rows = [
 plots.Table(["task", "perplexity on dev", "words right"], rows, right=(1, 2))
 
 # %%
+masked, following = (
+    spread(task, "perplexity", "dev")[0] for task in ("masked-words", "next-words")
+)
+assert following < masked < by_count or not EMBEDDED
 for task in ("masked-words", "next-words"):
     for one in tasks[task]["runs"][0]["demonstrations"]:
         print(f"{one['text']} -> {one['label']}")
 
 # %% [markdown]
-# **That is not a language.** From 8,000 words it learns which words are frequent, and little of what they do together: compare
-# both figures with those of mere counting above. Real models read billions. (`google-bert/bert-base-uncased` brings its trained head: with `COURSE_MODEL` and a network, notebook 02
-# shows it.) What pretraining on more text gives, in minutes, is notebook 06.
+# **That is not a language.** Behind `[MASK]` it has learned which words are frequent, hardly more than
+# counting does; from the left, that some words follow others, and no sentence. Real models read billions of
+# words. (`google-bert/bert-base-uncased` brings its trained head: with `COURSE_MODEL` and a network,
+# notebook 02 shows it.) What pretraining on more text gives, in minutes, is notebook 06.
 
 # %% [markdown]
 # ## 8 · Texts that are too long
 #
-# 512 tokens are some 430 words of the course's passages. What to do with a longer text? Keep its head, its tail, or both; or
-# read windows, and join their scores.
+# 512 tokens are some 430 words of the course's passages. What to do with a longer text? Keep its
+# head, its tail, or both; or read windows, and join their scores.
 
 # %%
 numbers = [101, *range(1, 10), 102]  # [CLS] 1 2 ... 9 [SEP]
@@ -1407,10 +1442,11 @@ for window in long_texts.windows_of_text(numbers, 7, stride=2):
 assert long_texts.cut(numbers, 7, "tail") == [101, 5, 6, 7, 8, 9, 102]
 
 # %% [markdown]
-# Which is best? Sun et al. (2019) found *head+tail* best on two sets of reviews: people say at both ends what they mean. It
-# depends on **where the text says it**, and you can measure that. Long texts of several classes are not part of the course, so
-# these are made, honestly so: a headline among eight sentences of a story, about 120 tokens, and a model that reads 32. The
-# class is the headline's; it stands at the beginning, in the middle, or at the end.
+# Which is best? Sun et al. (2019) found *head+tail* best on two sets of reviews: people say at both
+# ends what they mean. It depends on **where the text says it**, and you can measure that. Long
+# texts of several classes are not part of the course, so these are made, honestly so: a headline
+# among eight sentences of a story, about 120 tokens, and a model that reads 32. The class is the
+# headline's; it stands at the beginning, in the middle, or at the end.
 
 # %%
 longer = results("long_texts")
@@ -1434,9 +1470,9 @@ plots.heatmap(
 )
 
 # %% [markdown]
-# A cut that keeps the right part is best by far, and one that loses it is blind: one of ten is chance. Windows never lose it,
-# but here most of what they read is beside the point, and the mean dilutes it; the maximum less so. And each text costs
-# several windows:
+# A cut that keeps the right part is best by far, and one that loses it is blind: one of ten is
+# chance. Windows never lose it, but here most of what they read is beside the point, and the mean
+# dilutes it; the maximum less so. And each text costs several windows:
 
 # %%
 middle = longer["places"]["middle"]
@@ -1453,8 +1489,9 @@ assert (
 )
 
 # %% [markdown]
-# `fine_tune(data, reading=Reading(max_tokens=128, cut="head+tail"))` chooses; it says how many texts were cut. First count how
-# many of yours are too long at all. For answers there is no choice: windows, because nobody knows where the answer stands.
+# `fine_tune(data, reading=Reading(max_tokens=128, cut="head+tail"))` chooses; it says how many
+# texts were cut. First count how many of yours are too long at all. For answers there is no choice:
+# windows, because nobody knows where the answer stands.
 
 # %%
 headlines = load_dataset(Path("../data/headlines_en"))
@@ -1473,7 +1510,8 @@ Reading(max_tokens=128, cut="head+tail")
 # %% [markdown]
 # ## What was the training worth?
 #
-# For each task the whole model, trained (test, mean of three seeds), beside the best that goes **without** training BERT.
+# For each task the whole model, trained (test, mean of three seeds), beside the best that goes
+# **without** training BERT.
 
 # %%
 simple = results("more_data")
@@ -1503,9 +1541,10 @@ for task in ("choices", "regression", "multi-label"):
     assert spread(task, without[task][0])[0] < without[task][1] + 0.05
 
 # %% [markdown]
-# Entities need the training: no vector of a whole sentence can tell where a name stands. Where one vector a text is enough, the
-# mean vectors of this embedded model are hard to beat with a few hundred examples. And the heads of this notebook read the pooler,
-# which its makers did not use. With thousands of examples, or a model pretrained as BERT was, the table would look different.
+# Entities need the training: no vector of a whole sentence can tell where a name stands. Where one
+# vector a text is enough, the mean vectors of this embedded model are hard to beat with a few
+# hundred examples. And the heads of this notebook read the pooler, which its makers did not use.
+# With thousands of examples, or a model pretrained as BERT was, the table would look different.
 # **Ask for the baseline first; it may be your answer.**
 #
 # ## Summary
@@ -1519,9 +1558,10 @@ for task in ("choices", "regression", "multi-label"):
 # - A correlation does not ask for the same numbers, and a threshold is chosen on dev.
 # - A few hundred examples teach names. They do not teach reading or language, and a baseline may beat them.
 #
-# **Read:** Devlin et al., *BERT* (2019), sections 4.1 to 4.4 and 5.3. Ramshaw and Marcus, *Text Chunking using Transformation-Based
-# Learning* (1995). Rajpurkar et al., *SQuAD* (2016) and *Know What You Don't Know* (2018). Zellers et al., *SWAG* (2018). Sun et
-# al., *How to Fine-Tune BERT for Text Classification* (2019). Zhang et al., *PAWS* (2019).
+# **Read:** Devlin et al., *BERT* (2019), sections 4.1 to 4.4 and 5.3. Ramshaw and Marcus, *Text
+# Chunking using Transformation-Based Learning* (1995). Rajpurkar et al., *SQuAD* (2016) and *Know
+# What You Don't Know* (2018). Zellers et al., *SWAG* (2018). Sun et al., *How to Fine-Tune BERT for
+# Text Classification* (2019). Zhang et al., *PAWS* (2019).
 #
 # **Next:** 09_classifier_zoo. Your progress so far:
 
