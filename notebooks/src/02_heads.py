@@ -843,8 +843,8 @@ training.fit(
     mended,
     Batches(train_batches, 64, shuffle=0),
     [{"features": dev_x, "labels": dev_y}],
-    20,
-    0.003,
+    epochs=20,
+    learning_rate=0.003,
 )
 with torch.no_grad():
     one_batch = mended(dev_x).logits

@@ -6,11 +6,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-import torch
-from tiny import Tiny, batches, dev_batches
+import torch  # noqa: E402
+from tiny import Tiny, batches, dev_batches  # noqa: E402
 
-from course_lib.batching import Batches
-from course_lib.training import evaluate, fit, set_seed
+from course_lib.batching import Batches  # noqa: E402
+from course_lib.training import evaluate, fit, set_seed  # noqa: E402
 
 
 class Watched(Tiny):
