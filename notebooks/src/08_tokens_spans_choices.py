@@ -296,8 +296,8 @@ print(
 
 # %%
 fast = {"learning_rate": 2e-4, "batch_size": 16, "train_layers": 2, "progress": False}
-tagger = fine_tune(names_data, epochs=4, **fast)
-history = tagger.history.epochs
+tuned = fine_tune(names_data, epochs=4, **fast)
+history = tuned.history.epochs
 plots.lines(
     {
         "words with the right tag": [epoch.scores["tag_accuracy"] for epoch in history],
@@ -351,7 +351,7 @@ show("tags", "entity_f1", "tag_accuracy")
 # Of the model trained here. Look at ten sentences before you look at any number.
 
 # %%
-said = tagger.predict([list(sentence.words) for sentence in names_data.dev[:60]])
+said = tuned.predict([list(sentence.words) for sentence in names_data.dev[:60]])
 
 
 def listed(entities):
@@ -415,7 +415,7 @@ company = (
     "Hugging Face Inc. is a company based in New York City. Its headquarters are in DUMBO, "
     "therefore very close to the Manhattan Bridge."
 )
-quick = tagger.predict(company)[0]["label"]
+quick = tuned.predict(company)[0]["label"]
 longer = tasks["tags"]["runs"][0]["demonstrations"][0]["label"]
 document = ["Hugging Face Inc ORG", "New York City LOC", "DUMBO LOC", "Manhattan Bridge LOC"]
 plots.Table(
@@ -465,8 +465,11 @@ assert unknown > 0.5 or not EMBEDDED
 
 # %% [markdown]
 # Over half of the characters are unknown to the embedded model, one `[UNK]` like the other.
-# Training it on them would be a waste. With `COURSE_MODEL=google-bert/bert-base-chinese` and a
-# network, `python -m course_lib train --data data/entities_zh --output zh` trains a real one.
+# Training it on them would be a waste. With a network, a model that has them:
+#
+# ```
+# python -m course_lib train --data data/entities_zh --model google-bert/bert-base-chinese --output zh
+# ```
 
 # %% [markdown] items="004-79 004-80"
 # ## 2 · An answer, marked in a text
@@ -724,7 +727,7 @@ assert metrics.token_f1("in the river Arno", "the Arno") == 0.5
 # %%
 shortest = min((question.context for question in answers_data.train), key=len)
 five = Examples(question for question in answers_data.train if question.context == shortest)
-parrot = fine_tune(
+tuned = fine_tune(
     dataclasses.replace(answers_data, train=five, dev=Examples()),
     epochs=20,
     learning_rate=3e-4,
@@ -732,7 +735,7 @@ parrot = fine_tune(
     progress=False,
 )
 unseen = [question for question in answers_data.dev[:25] if question.answers]
-by_heart, new = parrot.evaluate(five).scores, parrot.evaluate(unseen).scores
+by_heart, new = tuned.evaluate(five).scores, tuned.evaluate(unseen).scores
 print(
     f"the five: exact match {by_heart['exact_match']:.0%}; {len(unseen)} new ones: {new['exact_match']:.0%}"
 )
@@ -740,10 +743,10 @@ if EMBEDDED:
     assert by_heart["exact_match"] >= 0.8 and new["exact_match"] <= 0.1
 
 # %%
-print(five[0].question, "->", parrot.predict((five[0].question, five[0].context))[0]["label"])
+print(five[0].question, "->", tuned.predict((five[0].question, five[0].context))[0]["label"])
 found = spans.windows([five[0].question], [five[0].context], tokenizer)
 with torch.no_grad():
-    scores = parrot.model(
+    scores = tuned.model(
         **{name: torch.tensor(column) for name, column in found.columns.items()}
     )
 begin = int(found.passage_start[0])
@@ -766,17 +769,17 @@ figures.span_heat_map(
 show("answers", "exact_match", "answer_f1")
 
 # %% [markdown]
-# That is after three times through all 300 questions of the course, the best of the three on dev. One of the
-# models in more detail:
+# That is after three times through all 300 questions of the course, the best of the three on dev.
+# One of the models in more detail:
 
 # %%
 for part in ("dev", "test"):
     print(part, "·", tasks["answers"]["runs"][0][f"{part}_report"])
 
 # %% [markdown]
-# **Predict** from these two lines what the model does. It says "no answer", always: that is right
-# for the fifth without one, and wrong for all the others. The first way to make a loss smaller is a
-# habit of the data. A single number, 20 %, had hidden it.
+# Read the brackets. The model says "no answer", always: right for the fifth that has none, wrong
+# for all the others. The first way to make a loss smaller is a habit of the data. A single number,
+# 20 %, had hidden it.
 #
 # What is missing: questions, or time? SQuAD 1.1 has more questions, each with an answer. It is not
 # part of the course; a part of it was used for these figures. (*steps* are batches of 16.)
@@ -812,10 +815,11 @@ assert (
 )
 
 # %% [markdown]
-# **It is the questions.** Twelve times through 300 of SQuAD, the model knows them by heart (a loss of
-# 0.04) and reads no better than before. As many steps over four times as many questions, and it answers
-# every third: it has begun to compare the question with the passage. Our own 300, twelve times, are a
-# beginning: nearly one in five of our test, whose passages are of their kind, and one in ten of SQuAD's.
+# **It is the questions** (one seed each). Twelve times through 300 of SQuAD, the model knows them
+# by heart, a loss of 0.04, and reads no better than before. As many steps over four times as many
+# questions, and it answers two in five: it has begun to compare the question with the passage. Our
+# own 300, twelve times, are a beginning: nearly one in five of our test, whose passages are of
+# their kind, and one in ten of SQuAD's.
 #
 # Published scores on SQuAD 1.1 are 80.8 exact and 88.5 F1 for bert-base, from 87,599 questions.
 # Remember this when a tutorial's demonstration looks easy: all of it is in the weights that it
@@ -844,7 +848,7 @@ plots.Table(["question", "right", "found"], rows[:8])
 # %% [markdown] items="004-85"
 # ### The three questions of the notes
 #
-# They ask a BERT-large that was fine-tuned on SQuAD; 1.3 GB. Ours, in seconds:
+# They ask a BERT-large that was fine-tuned on SQuAD; 1.3 GB. Beside it ours, after 300 questions:
 
 # %%
 document = ["over 32 +", "general - purpose architectures", "tensorflow 2. 0 and pytorch"]
@@ -1126,8 +1130,8 @@ for one in tasks["next-sentence"]["runs"][0]["demonstrations"]:
 
 # %%
 similar = load_dataset(Path("../data/pairs_en"))
-rater = fine_tune(similar, epochs=4, **fast)
-result = rater.evaluate("dev")
+tuned = fine_tune(similar, epochs=4, **fast)
+result = tuned.evaluate("dev")
 rated = result.evaluation.logits.flatten()
 gold_scores = torch.tensor([example.label for example in similar.dev])
 print({name: round(value, 3) for name, value in result.scores.items()})
@@ -1202,7 +1206,8 @@ plots.Table(
 )
 
 # %% [markdown]
-# Both put *Manhattan* far above *apples*, and so does the notes' model. The other two pairs are for later.
+# Both put *Manhattan* far above *apples*, and so does the notes' model. The other two pairs are for
+# later.
 
 # %%
 same = gold_scores >= 4
@@ -1217,8 +1222,8 @@ print(
 assert never <= max(right) < never + 0.03 or not EMBEDDED
 
 # %% [markdown]
-# No better than always *no*, even with the threshold that is best on these very pairs. A correlation of a half
-# is not enough for a yes or no.
+# No better than always *no*, even with the threshold that is best on these very pairs. A
+# correlation of a half is not enough for a yes or no.
 #
 # ### The trap: the same words
 #
@@ -1274,7 +1279,7 @@ for example in topics.dev[:3]:
     print([topics.labels[label] for label in example.label], "|", example.text)
 
 # %% [markdown]
-# **Predict:** a message has about one and a half of eight labels. Somebody guesses *no label* for
+# **Predict:** a message has about two of eight labels. Somebody guesses *no label* for
 # every message. How many of all decisions are right? And the F1?
 
 # %%
@@ -1282,6 +1287,7 @@ truth = torch.zeros(len(topics.dev), len(topics.labels))
 for row, example in zip(truth, topics.dev, strict=True):
     row[list(example.label)] = 1
 none = torch.zeros_like(truth)
+assert 1.8 < truth.sum(dim=1).mean() < 2.1
 print(
     f"decisions right: {(none == truth).double().mean():.1%}, micro F1: {metrics.micro_f1(truth, none.bool()):.1%}"
 )
@@ -1317,8 +1323,8 @@ check.micro_f1(micro_f1)
 # Trained here, two layers, four epochs:
 
 # %%
-tagged = fine_tune(topics, epochs=4, **fast)
-for epoch in tagged.history.epochs:
+tuned = fine_tune(topics, epochs=4, **fast)
+for epoch in tuned.history.epochs:
     print(
         epoch.number,
         {
@@ -1326,7 +1332,7 @@ for epoch in tagged.history.epochs:
             for name in ("loss", "micro_f1", "subset_accuracy")
         },
     )
-first, last = tagged.history.epochs[0].scores, tagged.history.epochs[-1].scores
+first, last = tuned.history.epochs[0].scores, tuned.history.epochs[-1].scores
 assert (first["micro_f1"] < 0.1 and last["loss"] < first["loss"]) or not EMBEDDED
 
 # %% [markdown]
@@ -1334,7 +1340,7 @@ assert (first["micro_f1"] < 0.1 and last["loss"] < first["loss"]) or not EMBEDDE
 # yet. A **threshold of 0.5 is a habit**, not a law. Choose it on dev:
 
 # %%
-shares = tagged.evaluate("dev").evaluation.logits.sigmoid()
+shares = tuned.evaluate("dev").evaluation.logits.sigmoid()
 by_threshold = {t / 20: metrics.micro_f1(truth, shares > t / 20) for t in range(2, 15)}
 best = max(by_threshold, key=by_threshold.get)
 print(f"at 0.5: {by_threshold[0.5]:.3f}; best, at {best:.2f}: {by_threshold[best]:.3f}")
@@ -1373,8 +1379,10 @@ plots.Table(["message", "missing", "too many"], rows[:6])
 # left alone, with `is_decoder`. Their hidden layer is new here: the embedded model comes without
 # them. So we train them on the stories, 8,000 words.
 #
-# **Predict** the perplexity (among how many equally likely words the model seems to choose) before
-# training, and of a "model" that knows only how frequent each word is.
+# They are scored by the **perplexity**: among how many equally likely words the model seems to
+# choose, of 30,522.
+#
+# **Predict** it for a "model" that knows only how frequent each word is.
 
 # %%
 from collections import Counter
@@ -1396,7 +1404,8 @@ dev_ids = [
 chances = torch.tensor([(counts[i] + 0.05) / (total + 0.05 * V) for i in dev_ids])
 by_count = chances.log().mean().neg().exp().item()
 most = counts.most_common(1)[0][0]
-print(f"untrained about {V:,}; by frequency {by_count:.0f}")
+assert V == 30522 or not EMBEDDED
+print(f"by frequency alone: perplexity {by_count:.0f}")
 print(f"always '{tokenizer.decode([most])}': {dev_ids.count(most) / len(dev_ids):.1%} right")
 
 # %%
@@ -1422,10 +1431,10 @@ for task in ("masked-words", "next-words"):
         print(f"{one['text']} -> {one['label']}")
 
 # %% [markdown]
-# **That is not a language.** Behind `[MASK]` it has learned which words are frequent, hardly more than
-# counting does; from the left, that some words follow others, and no sentence. Real models read billions of
-# words. (`google-bert/bert-base-uncased` brings its trained head: with `COURSE_MODEL` and a network,
-# notebook 02 shows it.) What pretraining on more text gives, in minutes, is notebook 06.
+# **That is not a language.** Behind `[MASK]` it has learned which words are frequent, hardly more
+# than counting does; from the left, that some words follow others, and no sentence. Real models
+# read billions of words; `google-bert/bert-base-uncased` brings a head that has. What pretraining on
+# more text gives, in minutes, is notebook 06.
 
 # %% [markdown]
 # ## 8 · Texts that are too long
@@ -1442,11 +1451,11 @@ for window in long_texts.windows_of_text(numbers, 7, stride=2):
 assert long_texts.cut(numbers, 7, "tail") == [101, 5, 6, 7, 8, 9, 102]
 
 # %% [markdown]
-# Which is best? Sun et al. (2019) found *head+tail* best on two sets of reviews: people say at both
-# ends what they mean. It depends on **where the text says it**, and you can measure that. Long
-# texts of several classes are not part of the course, so these are made, honestly so: a headline
-# among eight sentences of a story, about 120 tokens, and a model that reads 32. The class is the
-# headline's; it stands at the beginning, in the middle, or at the end.
+# Which is best? Sun et al. (2019) found *head+tail* best on film reviews and on news, which say at
+# both ends what they are about. It depends on **where the text says it**, and you can measure that.
+# Long texts of several classes are not part of the course, so these are made, honestly so: a
+# headline among eight sentences of a story, about 120 tokens, and a model that reads 32. The class
+# is the headline's; it stands at the beginning, in the middle, or at the end.
 
 # %%
 longer = results("long_texts")
