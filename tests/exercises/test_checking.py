@@ -361,6 +361,17 @@ def test_progress_lists_every_exercise_of_every_notebook_in_order():
         "split_heads",
         "gelu",
         "today_name",
+        "no_decay",
+        "adamw_step",
+        "linear_rate",
+        "patience",
+        "evaluations",
+        "scores",
+        "piece_labels",
+        "to_iob2",
+        "best_span",
+        "choice_probabilities",
+        "micro_f1",
     ]
     assert {state for _, state in progress().rows} == {"not tried"}
 
