@@ -39,8 +39,8 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 # Gigabytes, measured on Linux with Python 3.11 in November 2026: what the installed environment takes, and what pip
 # downloads into the folder for temporary files on the way (its cache keeps as much again).
-INSTALLED_GB = {"cuda": 6.3, "cpu": 2.3}
-DOWNLOAD_GB = {"cuda": 3.0, "cpu": 0.5}
+INSTALLED_GB = {"cuda": 6.7, "cpu": 2.7}
+DOWNLOAD_GB = {"cuda": 3.1, "cpu": 0.6}
 
 STAMP = "course-install.json"
 MARKER = "course-installing"

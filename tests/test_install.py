@@ -596,7 +596,7 @@ def test_the_script_installs_a_small_project_with_a_real_pip_in_a_folder_with_sp
     write_wheel(root / "wheels", "tiny", "1.0")
     source = root / "course_lib" / "install.py"
     text = source.read_text(encoding="utf-8")  # this project is small: no gigabytes need be free
-    source.write_text(text.replace('"cpu": 2.3', '"cpu": 0.0').replace('"cpu": 0.5', '"cpu": 0.0'), encoding="utf-8")
+    source.write_text(text.replace('"cpu": 2.7', '"cpu": 0.0').replace('"cpu": 0.6', '"cpu": 0.0'), encoding="utf-8")
     environment = {
         **os.environ,
         "PIP_CONFIG_FILE": os.devnull,
