@@ -115,7 +115,7 @@ def run_all(page, address: str, name: str) -> None:
     screenshot(page, f"{name}-started")
 
 
-def saved_when_done(page, path: Path, seconds: int = 120) -> nbformat.NotebookNode:
+def saved_when_done(page, path: Path, seconds: int = 300) -> nbformat.NotebookNode:
     """Save until every code cell of the file was executed; the file then."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
