@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from course_lib import pooling
-from course_lib.devices import native_bfloat16
+from course_lib.devices import reckoning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,6 @@ def encode(
     device = next(model.parameters()).device
     if batch_tokens is None:
         batch_tokens = _BATCH_TOKENS_CPU if device.type == "cpu" else _BATCH_TOKENS_GPU
-    half = precision == "bfloat16" or (precision == "auto" and native_bfloat16(device))
     ids = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"] if len(texts) else []
     vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
     was_training = model.training
@@ -80,7 +79,7 @@ def encode(
         total=len(texts), unit=" texts", disable=not (len(texts) >= _LONG_WORK if progress is None else progress)
     )
     try:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half), bar:
+        with torch.inference_mode(), reckoning(model, precision), bar:
             for chosen in batches_by_length([len(i) for i in ids], batch_tokens):
                 batch, mask = _pad([ids[i] for i in chosen], tokenizer.pad_token_id, device)
                 pooled = POOLINGS[pooling](model(input_ids=batch, attention_mask=mask).last_hidden_state.float(), mask)

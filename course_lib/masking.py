@@ -15,9 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from course_lib.batching import PaddedBatches
-
-IGNORED = -100
+from course_lib.batching import IGNORED, PaddedBatches
 
 
 def mask_tokens(

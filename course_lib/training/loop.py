@@ -14,6 +14,7 @@ import contextlib
 import copy
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -396,6 +397,8 @@ class _Run:
         for remark in remarks:
             for watcher in self.watchers:
                 watcher.remark(remark)
+            if not self.watchers and self.accelerator.is_main_process:  # nobody else would say it
+                warnings.warn(remark, UserWarning, stacklevel=4)
         before = Recipe(**state["recipe"]).but(save_every=self.recipe.save_every)
         differences = before.differences(self.recipe)
         if differences:

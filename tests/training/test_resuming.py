@@ -180,6 +180,15 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_sentence(tmp_path, whole) ->
     assert len(ear.heard) == 1 and newest.name in ear.heard[0] and "has changed since it was written" in ear.heard[0]
 
 
+def test_it_is_said_also_where_nobody_watches(tmp_path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 6)
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    (newest / "files.json").unlink()
+    with pytest.warns(UserWarning, match=f"{newest.name} is damaged"):
+        run(tmp_path, resume=True)
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
