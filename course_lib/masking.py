@@ -1,10 +1,19 @@
-"""Hiding words for the masked-word task (Devlin et al. 2019, section 3.1).
+"""Hiding words for the masked-word task (Devlin et al. 2019, section 3.1 and appendix A.1).
 
 Of all tokens but [CLS], [SEP] and padding, 15 % are chosen. Of the chosen ones 80 % become [MASK], 10 % a random token,
 and 10 % stay as they are; the model must say what stood there. Labels are the hidden tokens at those places and -100
-elsewhere.
+elsewhere. Three ways to choose:
 
-Letters: B batch, T tokens, V vocabulary.
+- each token by itself with probability 15 %, as transformers' DataCollatorForLanguageModeling does: some rows get more,
+  some fewer;
+- counted, as in the authors' own program (create_pretraining_data.py): in every row exactly 15 % of its tokens, rounded,
+  but at least one and at most `most` (its max_predictions_per_seq);
+- whole words, as in the authors' later models: the pieces of a word are hidden together or not at all. Words are taken in
+  random order until the row has its number of tokens; a word that would exceed the number is passed over.
+
+A random token is any of the vocabulary, special tokens and the hidden token itself included, as in both programs.
+
+Letters: B batch, T tokens, V vocabulary, W words of the row that has most.
 """
 
 from __future__ import annotations
@@ -20,48 +29,188 @@ from course_lib.batching import IGNORED, PaddedBatches
 
 def mask_tokens(
     input_ids: Tensor,
-    hidden: Tensor,
+    may_hide: Tensor,
     mask_id: int,
     vocabulary: int,
     share: float = 0.15,
     generator: torch.Generator | None = None,
+    *,
+    continues: Tensor | None = None,
+    words: Tensor | None = None,
+    counted: bool = False,
+    most: int | None = None,
+    lengths: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Hide some tokens: inputs and labels, (B, T) each.
 
     Args:
         input_ids: (B, T).
-        hidden: (B, T), False where nothing may be hidden: special tokens and padding.
+        may_hide: (B, T), False where nothing may be hidden: special tokens and padding.
         mask_id: the id of [MASK].
         vocabulary: random tokens are drawn from 0 to this.
         share: of the tokens.
         generator: where the draws come from, for the same ones twice.
+        continues: (V,), True for a piece that goes on with the word before it (`continuing_pieces`): hide whole words.
+        words: (B, T), the word that each token belongs to; neighbours with the same number are one word: hide whole
+            words. For Chinese, where a token is a character; without it each character is a word of its own.
+        counted: hide the same share of each row. Whole words are always counted.
+        most: tokens hidden in a row, where they are counted.
+        lengths: (B,), tokens of each row that `share` is of. The authors' program counts [CLS] and [SEP] with them, so
+            the number of a row's tokens without padding gives its numbers; by default those that may be hidden.
 
     Raises:
-        ValueError: a share that is none.
+        ValueError: a share that is none, most below 1 or without counting, both continues and words, or shapes that do
+            not fit.
     """
+    _check(input_ids, may_hide, vocabulary, share, continues, words, counted, most, lengths)
+    may_hide = may_hide.bool()
+    if continues is None and words is None and not counted:
+        return _each_by_itself(input_ids, may_hide, mask_id, vocabulary, share, generator)
+    keys = _uniform(input_ids.shape, input_ids.device, generator)
+    counts = _numbers(may_hide.sum(dim=1) if lengths is None else lengths, share, most)
+    if continues is None and words is None:
+        chosen = _choose_tokens(keys, may_hide, counts)
+    else:
+        joined = torch.zeros_like(may_hide)
+        joined[:, 1:] = words[:, 1:] == words[:, :-1] if words is not None else continues[input_ids[:, 1:]]
+        chosen = _choose_words(keys, may_hide, joined, counts)
+    return _replace(input_ids, chosen, mask_id, vocabulary, generator)
+
+
+def _check(input_ids, may_hide, vocabulary, share, continues, words, counted, most, lengths) -> None:
     if not 0 < share < 1:
         raise ValueError(f"share is {share}; a share between 0 and 1 is needed, such as 0.15.")
+    whole = continues is not None or words is not None
+    if continues is not None and words is not None:
+        raise ValueError("Both continues and words came; either of them tells where words begin: leave one out.")
+    if most is not None and (most < 1 or not (counted or whole)):
+        raise ValueError(
+            f"most is {most}, a limit for tokens that are counted: give 1 or more, with counted=True or whole words."
+        )
+    shapes = (("may_hide", may_hide, input_ids.shape), ("words", words, input_ids.shape))
+    shapes += (("continues", continues, (vocabulary,)), ("lengths", lengths, input_ids.shape[:1]))
+    for name, tensor, shape in shapes:
+        if tensor is not None and tuple(tensor.shape) != tuple(shape):
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; {tuple(shape)} fits.")
 
+
+def _each_by_itself(
+    input_ids: Tensor, may_hide: Tensor, mask_id: int, vocabulary: int, share: float, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
     def drawn(below: float) -> Tensor:
-        return torch.rand(input_ids.shape, generator=generator) < below
+        return _uniform(input_ids.shape, input_ids.device, generator) < below
 
-    chosen = drawn(share) & hidden.bool()
+    chosen = drawn(share) & may_hide
     labels = input_ids.masked_fill(~chosen, IGNORED)
     masked = chosen & drawn(0.8)
     random = chosen & ~masked & drawn(0.5)  # half of the 20 % that are left
-    words = torch.randint(vocabulary, input_ids.shape, generator=generator)
+    words = _any_token(input_ids.shape, vocabulary, input_ids, generator)
     inputs = torch.where(random, words, input_ids).masked_fill(masked, mask_id)
     return inputs, labels
 
 
+def _numbers(lengths: Tensor, share: float, most: int | None) -> Tensor:
+    """How many tokens to hide in each row, (B,): min(most, max(1, round(share * length))), 0 for a row of none."""
+    counts = (lengths.double() * share).round().long().clamp(min=1, max=most)
+    return counts * (lengths > 0)
+
+
+def _choose_tokens(keys: Tensor, may_hide: Tensor, counts: Tensor) -> Tensor:
+    """The `counts` tokens of each row with the smallest keys, (B, T)."""
+    if may_hide.numel() == 0:
+        return may_hide
+    counts = torch.minimum(counts, may_hide.sum(dim=1))
+    widest = int(counts.max())
+    first = keys.masked_fill(~may_hide, 2.0).topk(widest, dim=1, largest=False).indices
+    taken = torch.arange(widest, device=keys.device) < counts[:, None]
+    return torch.zeros_like(may_hide).scatter_(1, first, taken)
+
+
+def _choose_words(keys: Tensor, may_hide: Tensor, joined: Tensor, counts: Tensor) -> Tensor:
+    """The tokens of words in the order of their keys, as long as they fit into `counts`, (B, T).
+
+    joined: (B, T), True where a token belongs to the word of the token before it.
+    """
+    inside = torch.zeros_like(may_hide)
+    inside[:, 1:] = joined[:, 1:] & may_hide[:, :-1]  # what follows [CLS] or [SEP] begins a word
+    begins = may_hide & ~inside
+    word = begins.cumsum(dim=1) - 1
+    found = int(word[:, -1].max()) + 1 if word.numel() else 0
+    if found == 0:
+        return may_hide
+    word = word.clamp(min=0)
+    lengths = torch.zeros(len(keys), found, dtype=torch.long, device=keys.device)
+    lengths.scatter_add_(1, word, may_hide.long())
+    # In the order of the keys of their first tokens; where a row has fewer words, words of length 0 come last.
+    places = keys.masked_fill(~begins, 2.0).argsort(dim=1, stable=True)[:, :found]
+    order = word.gather(1, places)
+    real = begins.gather(1, places)
+    taken = _take_in_order(lengths.gather(1, order) * real, counts) & real
+    chosen = torch.zeros(lengths.shape, dtype=torch.long, device=keys.device).scatter_add_(1, order, taken.long())
+    return chosen.gather(1, word).bool() & may_hide
+
+
+def _take_in_order(lengths: Tensor, room: Tensor) -> Tensor:
+    """Which words are taken, (B, W), going from left to right, where what exceeds the room that is left is passed over.
+
+    Not word by word: what surely fits is taken at once, up to the first word that does not; the few rounds that follow
+    look only at words small enough for the room that is left.
+    """
+    taken = torch.zeros_like(lengths, dtype=torch.bool)
+    open_ = lengths > 0
+    while True:
+        open_ = open_ & (lengths <= room[:, None])
+        if not open_.any():
+            return taken
+        fits = open_ & ((lengths * open_).cumsum(dim=1) <= room[:, None])
+        taken |= fits
+        room = room - (lengths * fits).sum(dim=1)
+        open_ = open_ & ~fits
+
+
+def _replace(
+    input_ids: Tensor, chosen: Tensor, mask_id: int, vocabulary: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Inputs and labels, (B, T) each: of the chosen tokens 80 % become [MASK], 10 % a random one, each by itself."""
+    labels = input_ids.masked_fill(~chosen, IGNORED)
+    there = input_ids[chosen]
+    fate = _uniform(there.shape, input_ids.device, generator)
+    new = torch.where(fate < 0.9, _any_token(there.shape, vocabulary, input_ids, generator), there)
+    inputs = input_ids.clone()
+    inputs[chosen] = new.masked_fill(fate < 0.8, mask_id)
+    return inputs, labels
+
+
+def _uniform(shape: torch.Size, device: torch.device, generator: torch.Generator | None) -> Tensor:
+    source = device if generator is None else generator.device
+    return torch.rand(shape, generator=generator, device=source).to(device)
+
+
+def _any_token(shape: torch.Size, vocabulary: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    source = like.device if generator is None else generator.device
+    return torch.randint(vocabulary, shape, generator=generator, device=source).to(like)
+
+
+def continuing_pieces(tokenizer: Any, mark: str = "##") -> Tensor:
+    """Which of the vocabulary's tokens go on with the word before them, (V,): in WordPiece those that begin with ##."""
+    return torch.tensor([t.startswith(mark) for t in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))])
+
+
 class MaskedBatches(PaddedBatches):
     """Padded batches in which other words are hidden each time through; without shuffling, always the same ones.
+
+    Where several processes train together, each makes the same batches and takes its rows of them, so what is hidden
+    does not depend on their number.
 
     Args:
         rows: token ids of each text, with [CLS] and [SEP].
         tokenizer: for [MASK], the special tokens and the size of the vocabulary.
         tokens, size, shuffle: as in `PaddedBatches`.
         share: of the tokens that are hidden.
+        whole_words: hide the pieces of a word together.
+        words: the word that each token belongs to, a row for each of `rows`, as in `mask_tokens`; instead of whole_words.
+        counted, most: as in `mask_tokens`; `share` is then of all tokens of a row, [CLS] and [SEP] included, as in the
+            authors' program.
     """
 
     def __init__(
@@ -72,20 +221,41 @@ class MaskedBatches(PaddedBatches):
         size: int | None = None,
         shuffle: int | None = None,
         share: float = 0.15,
+        *,
+        whole_words: bool = False,
+        words: Sequence[Sequence[int]] | None = None,
+        counted: bool = False,
+        most: int | None = None,
     ) -> None:
         columns = {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
+        if words is not None:
+            columns["words"] = words
         super().__init__(columns, tokens, size, shuffle, pad={"input_ids": tokenizer.pad_token_id})
         self._special = torch.tensor(sorted(tokenizer.all_special_ids))
         self._mask, self._vocabulary, self._share = tokenizer.mask_token_id, len(tokenizer), share
+        self._how = {
+            "continues": continuing_pieces(tokenizer) if whole_words else None,
+            "counted": counted,
+            "most": most,
+        }
         self._draws = torch.Generator().manual_seed(0 if shuffle is None else shuffle + 1)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         if not self._shuffled:
             self._draws.manual_seed(0)
         for batch in super().__iter__():
+            words, lengths = batch.pop("words", None), batch["attention_mask"].sum(dim=1)
             may_hide = ~torch.isin(batch["input_ids"], self._special)
             inputs, labels = mask_tokens(
-                batch["input_ids"], may_hide, self._mask, self._vocabulary, self._share, self._draws
+                batch["input_ids"],
+                may_hide,
+                self._mask,
+                self._vocabulary,
+                self._share,
+                self._draws,
+                words=words,
+                lengths=lengths,
+                **self._how,
             )
             yield {**batch, "input_ids": inputs, "labels": labels}
 
