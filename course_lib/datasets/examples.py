@@ -69,9 +69,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Document:
-    """Sentences (or paragraphs) that follow each other."""
+    """Sentences (or paragraphs) that follow each other, and where they are from (a package, a file), if that is known."""
 
     sentences: tuple[str, ...]
+    source: str = ""
 
 
 class ByColumn:
