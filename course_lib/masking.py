@@ -52,17 +52,23 @@ def mask_tokens(
         generator: where the draws come from, for the same ones twice.
         continues: (V,), True for a piece that goes on with the word before it (`continuing_pieces`): hide whole words.
         words: (B, T), the word that each token belongs to; neighbours with the same number are one word: hide whole
-            words. For Chinese, where a token is a character; without it each character is a word of its own.
+            words. For Chinese, where a token is a character and without this a word of its own; chinese-bert-wwm had
+            the text cut into words beforehand, by LTP (Cui et al. 2019).
         counted: hide the same share of each row. Whole words are always counted.
         most: tokens hidden in a row, where they are counted.
         lengths: (B,), tokens of each row that `share` is of. The authors' program counts [CLS] and [SEP] with them, so
             the number of a row's tokens without padding gives its numbers; by default those that may be hidden.
 
     Raises:
-        ValueError: a share that is none, most below 1 or without counting, both continues and words, or shapes that do
-            not fit.
+        ValueError: a share that is none, most below 1 or without counting, both continues and words, or a shape that
+            does not fit.
     """
-    _check(input_ids, may_hide, vocabulary, share, continues, words, counted, most, lengths)
+    _check_choice(share, continues is not None, words, counted, most)
+    shape = input_ids.shape
+    _check_shapes(
+        [("may_hide", may_hide, shape), ("words", words, shape), ("continues", continues, (vocabulary,)),
+         ("lengths", lengths, shape[:1])]
+    )  # fmt: skip
     may_hide = may_hide.bool()
     if continues is None and words is None and not counted:
         return _each_by_itself(input_ids, may_hide, mask_id, vocabulary, share, generator)
@@ -77,19 +83,19 @@ def mask_tokens(
     return _replace(input_ids, chosen, mask_id, vocabulary, generator)
 
 
-def _check(input_ids, may_hide, vocabulary, share, continues, words, counted, most, lengths) -> None:
+def _check_choice(share: float, whole_words: bool, words: Any, counted: bool, most: int | None) -> None:
     if not 0 < share < 1:
         raise ValueError(f"share is {share}; a share between 0 and 1 is needed, such as 0.15.")
-    whole = continues is not None or words is not None
-    if continues is not None and words is not None:
-        raise ValueError("Both continues and words came; either of them tells where words begin: leave one out.")
-    if most is not None and (most < 1 or not (counted or whole)):
-        raise ValueError(
-            f"most is {most}, a limit for tokens that are counted: give 1 or more, with counted=True or whole words."
-        )
-    shapes = (("may_hide", may_hide, input_ids.shape), ("words", words, input_ids.shape))
-    shapes += (("continues", continues, (vocabulary,)), ("lengths", lengths, input_ids.shape[:1]))
-    for name, tensor, shape in shapes:
+    if whole_words and words is not None:
+        raise ValueError("Words came, and pieces are to be joined as well; either tells where words begin: give one.")
+    if most is not None and not (counted or whole_words or words is not None):
+        raise ValueError(f"most is {most}, a limit for tokens that are counted: give counted=True with it.")
+    if most is not None and most < 1:
+        raise ValueError(f"most is {most}; at least 1 token of a row is hidden.")
+
+
+def _check_shapes(fits: Sequence[tuple[str, Tensor | None, Sequence[int]]]) -> None:
+    for name, tensor, shape in fits:
         if tensor is not None and tuple(tensor.shape) != tuple(shape):
             raise ValueError(f"{name} has shape {tuple(tensor.shape)}; {tuple(shape)} fits.")
 
@@ -139,14 +145,14 @@ def _choose_words(keys: Tensor, may_hide: Tensor, joined: Tensor, counts: Tensor
     if found == 0:
         return may_hide
     word = word.clamp(min=0)
-    lengths = torch.zeros(len(keys), found, dtype=torch.long, device=keys.device)
-    lengths.scatter_add_(1, word, may_hide.long())
+    lengths = torch.zeros(len(keys), found, dtype=torch.int32, device=keys.device)
+    lengths.scatter_add_(1, word, may_hide.int())
     # In the order of the keys of their first tokens; where a row has fewer words, words of length 0 come last.
     places = keys.masked_fill(~begins, 2.0).argsort(dim=1, stable=True)[:, :found]
     order = word.gather(1, places)
     real = begins.gather(1, places)
     taken = _take_in_order(lengths.gather(1, order) * real, counts) & real
-    chosen = torch.zeros(lengths.shape, dtype=torch.long, device=keys.device).scatter_add_(1, order, taken.long())
+    chosen = torch.zeros_like(lengths).scatter_add_(1, order, taken.int())
     return chosen.gather(1, word).bool() & may_hide
 
 
@@ -157,15 +163,16 @@ def _take_in_order(lengths: Tensor, room: Tensor) -> Tensor:
     look only at words small enough for the room that is left.
     """
     taken = torch.zeros_like(lengths, dtype=torch.bool)
-    open_ = lengths > 0
+    room = room[:, None].to(lengths.dtype)
     while True:
-        open_ = open_ & (lengths <= room[:, None])
-        if not open_.any():
+        lengths = lengths.masked_fill(lengths > room, 0)
+        filled = lengths.cumsum(dim=1, dtype=lengths.dtype)
+        fits = (filled <= room) & (lengths > 0)
+        if not fits.any():  # the first word that is left always fits, so none is left
             return taken
-        fits = open_ & ((lengths * open_).cumsum(dim=1) <= room[:, None])
         taken |= fits
-        room = room - (lengths * fits).sum(dim=1)
-        open_ = open_ & ~fits
+        room = room - filled.masked_fill(~fits, 0).amax(dim=1, keepdim=True)
+        lengths = lengths.masked_fill(fits, 0)
 
 
 def _replace(
@@ -211,6 +218,9 @@ class MaskedBatches(PaddedBatches):
         words: the word that each token belongs to, a row for each of `rows`, as in `mask_tokens`; instead of whole_words.
         counted, most: as in `mask_tokens`; `share` is then of all tokens of a row, [CLS] and [SEP] included, as in the
             authors' program.
+
+    Raises:
+        ValueError: as `PaddedBatches` and `mask_tokens`, or words that do not fit rows.
     """
 
     def __init__(
@@ -227,36 +237,27 @@ class MaskedBatches(PaddedBatches):
         counted: bool = False,
         most: int | None = None,
     ) -> None:
+        _check_choice(share, whole_words, words, counted, most)
         columns = {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
         if words is not None:
-            columns["words"] = words
+            columns["words"] = _same_lengths(words, rows)
         super().__init__(columns, tokens, size, shuffle, pad={"input_ids": tokenizer.pad_token_id})
         self._special = torch.tensor(sorted(tokenizer.all_special_ids))
         self._mask, self._vocabulary, self._share = tokenizer.mask_token_id, len(tokenizer), share
-        self._how = {
-            "continues": continuing_pieces(tokenizer) if whole_words else None,
-            "counted": counted,
-            "most": most,
-        }
+        self._continues = continuing_pieces(tokenizer) if whole_words else None
+        self._counted, self._most = counted, most
         self._draws = torch.Generator().manual_seed(0 if shuffle is None else shuffle + 1)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         if not self._shuffled:
             self._draws.manual_seed(0)
         for batch in super().__iter__():
-            words, lengths = batch.pop("words", None), batch["attention_mask"].sum(dim=1)
-            may_hide = ~torch.isin(batch["input_ids"], self._special)
+            ids, words = batch["input_ids"], batch.pop("words", None)
             inputs, labels = mask_tokens(
-                batch["input_ids"],
-                may_hide,
-                self._mask,
-                self._vocabulary,
-                self._share,
-                self._draws,
-                words=words,
-                lengths=lengths,
-                **self._how,
-            )
+                ids, ~torch.isin(ids, self._special), self._mask, self._vocabulary, self._share, self._draws,
+                continues=self._continues, words=words, counted=self._counted, most=self._most,
+                lengths=batch["attention_mask"].sum(dim=1),
+            )  # fmt: skip
             yield {**batch, "input_ids": inputs, "labels": labels}
 
     def state_dict(self) -> dict[str, Any]:
@@ -267,3 +268,12 @@ class MaskedBatches(PaddedBatches):
         """Go back to where `state_dict` was asked."""
         super().load_state_dict(state)
         self._draws.set_state(state["draws"])
+
+
+def _same_lengths(words: Sequence[Sequence[int]], rows: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+    for number, (of_words, of_ids) in enumerate(zip(words, rows, strict=False)):
+        if len(of_words) != len(of_ids):
+            raise ValueError(
+                f"Row {number} has {len(of_ids)} tokens and {len(of_words)} numbers of words; give each one."
+            )
+    return words
