@@ -18,6 +18,7 @@ _COMMANDS = {
     "train": ("course_lib.finetuning.command", "fine-tune a model on a data set, for any task"),
     "evaluate": ("course_lib.finetuning.command", "scores and a report of a trained model"),
     "predict": ("course_lib.finetuning.command", "what a trained model says: one JSON object a line"),
+    "pretrain": ("course_lib.pretraining.command", "train a BERT from text: hidden words, and next sentences if asked"),
     "shapes": ("course_lib.shapes.command", "run a script; where it fails, say which tensor is wrong, and why"),
     "notebooks": ("course_lib.notebooks.command", "build the notebooks from notebooks/src, or look for drift"),
 }

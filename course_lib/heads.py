@@ -51,6 +51,8 @@ class PreTrainingOutput:
     seq_relationship_logits: Tensor  # (B, 2)
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
+    word_loss: Tensor | None = None  # the two terms of the loss, each a mean over items of its own
+    sentence_loss: Tensor | None = None
 
 
 @dataclass
@@ -241,12 +243,16 @@ class BertForPreTraining(WordHead):
         """
         out = self.bert(input_ids, attention_mask, token_type_ids, **encoder)
         both = labels is not None and next_sentence_label is not None
-        logits, loss = self.words(out.last_hidden_state, labels if both else None, full_logits)
+        logits, word_loss = self.words(out.last_hidden_state, labels if both else None, full_logits)
         sentences = self.cls.seq_relationship(out.pooler_output)
+        loss = sentence_loss = None
         if both:
             check_labels("next_sentence_label", next_sentence_label, (len(sentences),), 2)
-            loss = loss + cross_entropy(sentences, next_sentence_label)
-        return PreTrainingOutput(loss, logits, sentences, out.hidden_states, out.attentions)
+            sentence_loss = cross_entropy(sentences, next_sentence_label)
+            loss = word_loss + sentence_loss
+        return PreTrainingOutput(
+            loss, logits, sentences, out.hidden_states, out.attentions, word_loss, sentence_loss
+        )
 
 
 class BertForMaskedLM(WordHead):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.devices import reckoning
-from course_lib.training.losses import IGNORED, Batch, ModelLoss
+from course_lib.training.losses import IGNORED, Batch, ModelLoss, item_counts
 from course_lib.training.sharing import Share, alone
 
 
@@ -105,16 +105,17 @@ def evaluate(
     was_training = model.training
     model.eval()
     found: dict[str, list[Tensor]] = {}
-    total, items, rows = 0.0, 0.0, 0
+    total, items = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)  # or more terms
+    rows = 0
     try:
         for batch in batches:
             part = share.rows(batch)
             with reckoning(model, precision):
                 answer = model(**to_device(part.batch, model), **loss.arguments)
-                value = loss(answer, part.batch)
-            count = loss.items(part.batch) if part.size else 0
-            total += value.item() * count if count else 0.0
-            items += count
+                value = loss(answer, part.batch).reshape(-1).double().cpu()
+            counts = item_counts(loss, part.batch) if part.size else torch.zeros_like(value)
+            total = total + torch.where(counts > 0, value * counts, 0.0)
+            items = items + counts
             rows += part.size
             for name, tensor in keep(answer, part.batch).items():
                 tensor = tensor[: part.size].detach()
@@ -127,7 +128,7 @@ def evaluate(
     restore = getattr(batches, "restore", None)
     joined = {name: join_batches(name, tensors) for name, tensors in outputs.items()}
     return Evaluation(
-        total / items if items else float("nan"),
+        (total / items).sum().item(),
         joined if restore is None else {name: restore(tensor) for name, tensor in joined.items()},
     )
 

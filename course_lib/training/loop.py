@@ -31,7 +31,7 @@ from course_lib.training import checkpoints
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels, to_device
 from course_lib.training.history import Record, Step, Training, better
 from course_lib.training.interrupts import Interrupts
-from course_lib.training.losses import Batch, ModelLoss
+from course_lib.training.losses import Batch, ModelLoss, item_counts, weighted
 from course_lib.training.recipe import Recipe
 from course_lib.training.seeds import random_state, set_random_state
 from course_lib.training.sharing import Share, accelerator, sum_over_processes
@@ -241,7 +241,7 @@ class _Run:
             yield step
 
     def _train_step(self, batches: list[Batch]) -> None:
-        everything = sum(self.loss.items(batch) for batch in batches)
+        everything = torch.stack([item_counts(self.loss, batch) for batch in batches]).sum(dim=0)  # (terms of the loss,)
         parts = [self.share.rows(batch) for batch in batches]
         value, last = 0.0, len(parts) - 1
         self.optimizer.zero_grad(set_to_none=True)
@@ -252,11 +252,9 @@ class _Run:
                 with reckoning(self.plain, self.recipe.precision):
                     answer = self.model(**to_device(part.batch, self.plain), **self.loss.arguments)
                     loss = self.loss(answer, part.batch)
-                count = self.loss.items(part.batch) if part.size else 0
-                if not count:
-                    loss = torch.nan_to_num(loss) * 0.0
-                elif count != everything:  # a mean over all items of the step, whoever has them
-                    loss = loss * (count * self.share.processes / everything)
+                counts = item_counts(self.loss, part.batch) if part.size else torch.zeros_like(everything)
+                # a mean over all items of the step, whoever has them; the gradients of the processes are averaged
+                loss = weighted(loss, counts / everything.clamp(min=1e-30) * self.share.processes)
                 mine = loss.item() / self.share.processes
                 if not math.isfinite(mine):
                     self._diverged(mine, batches)
@@ -272,7 +270,8 @@ class _Run:
         self.step, self.batches = self.step + 1, self.batches + len(batches)
         self.whole = True
         value = sum_over_processes(self.share, value)
-        self.total, self.items = self.total + value * everything, self.items + everything
+        items = everything.sum().item()
+        self.total, self.items = self.total + value * items, self.items + items
         self.steps.append(Step(self.step, value, rate))
         for watcher in self.watchers:
             watcher.step(self.steps[-1])

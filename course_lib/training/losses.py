@@ -3,6 +3,9 @@
 A batch's loss is a mean over its items. Where several batches make one step, or several processes share a batch, the
 mean over all of them is wanted, and not the mean of means: each part counts by its items.
 
+A loss may have several terms, each a mean over items of its own, as pretraining has: hidden words and pairs. What is
+minimised is their sum. Such a loss gives tensors of its terms where others give one number.
+
 Letters: B batch, T tokens, K classes.
 """
 
@@ -91,6 +94,21 @@ class WeightedCrossEntropy:
             )
         weights = self.weights.to(logits.device)
         return F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), weights, ignore_index=IGNORED)
+
+
+def item_counts(loss: Any, batch: Batch) -> Tensor:
+    """How many items each term of a loss is the mean of, in this batch, (terms,)."""
+    return torch.as_tensor(loss.items(batch), dtype=torch.float64).reshape(-1)
+
+
+def weighted(loss: Tensor, weights: Tensor) -> Tensor:
+    """The sum of the terms (terms,), each by its weight; a term without weight is nothing, even where it is NaN.
+
+    It stays part of what is differentiated, because every process must take part in a step.
+    """
+    terms = loss.reshape(-1)
+    weights = weights.to(terms)
+    return (torch.where(weights > 0, terms, torch.nan_to_num(terms)) * weights).sum()
 
 
 def class_weights(labels: Sequence[int] | Tensor, classes: int) -> Tensor:

@@ -45,8 +45,8 @@ class Share:
         return Part(part, size)
 
     def collect(
-        self, total: float, items: float, rows: int, found: dict[str, list[Tensor]]
-    ) -> tuple[float, float, int, dict[str, list[Tensor]]]:
+        self, total: Tensor, items: Tensor, rows: int, found: dict[str, list[Tensor]]
+    ) -> tuple[Tensor, Tensor, int, dict[str, list[Tensor]]]:
         """The sums of all processes, and their rows in the order of the batches."""
         if self.processes == 1:
             return total, items, rows, found
@@ -57,7 +57,8 @@ class Share:
             name: [_interleave(parts) for parts in zip(*(one[3][name] for one in everyone), strict=True)]
             for name in found
         }
-        return sum(one[0] for one in everyone), sum(one[1] for one in everyone), sum(one[2] for one in everyone), joined
+        totals, counts, numbers, _ = zip(*everyone, strict=True)
+        return torch.stack(totals).sum(dim=0), torch.stack(counts).sum(dim=0), sum(numbers), joined
 
 
 def _interleave(parts: tuple[Tensor, ...]) -> Tensor:

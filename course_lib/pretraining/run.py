@@ -1,0 +1,372 @@
+"""`pretrain`: a corpus in; a vocabulary, a BERT with its pretraining heads, and what it learned out.
+
+OUTPUT/
+  config.json, model.safetensors     the best model on the held-out documents, as transformers reads it too
+  tokenizer.json, ...                its tokenizer
+  pretraining.json                   corpus, counts, recipe, scores, baselines, versions
+  history.csv, probes.jsonl          every evaluation; what was guessed for the probes there
+  train/, dev/                       the corpus as ids (`TokenDocuments`); may be removed when the run is over
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_lib import metrics, training
+from course_lib.config import BertConfig
+from course_lib.corpus import Corpus
+from course_lib.errors import DataError, ModelFilesError, TrainingError
+from course_lib.heads import BertForMaskedLM, BertForPreTraining
+from course_lib.masking import IGNORED
+from course_lib.pretraining.baselines import NGrams
+from course_lib.pretraining.batches import PretrainingBatches
+from course_lib.pretraining.probes import Probes
+from course_lib.pretraining.tokens import TokenDocuments, open_tokens, tokenize, write_tokens
+from course_lib.training import Evaluation, Recipe, Training, Watcher
+from course_lib.wordpiece import train_wordpiece
+
+# The sizes of "Well-Read Students Learn Better" (Turc et al. 2019) and of the original.
+SIZES = {
+    "tiny": {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512},
+    "mini": {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024},
+    "small": {"num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 2048},
+    "base": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072},
+}
+
+# Adam's rate grows as models shrink: the paper's 1e-4 is for 12 layers of 768, in batches of 131,072 tokens.
+PRETRAINING = Recipe(
+    steps=10_000, learning_rate=5e-4, weight_decay=0.01, schedule="linear", warmup=0.05, clip=1.0, precision="auto",
+    evaluate_every=500, metric="loss",
+)  # fmt: skip
+
+_CARD = "pretraining.json"
+_DEV_ROWS = 512  # rows of held-out text that an evaluation reads
+
+
+class PretrainingLoss:
+    """Hidden words and, for a head with both, pairs: two means, over the hidden tokens and over the rows.
+
+    loss = mean over hidden tokens of ce + mean over rows of ce
+    """
+
+    def __init__(self, pairs: bool) -> None:
+        self.pairs = pairs
+        self.arguments: dict[str, Any] = {"full_logits": False}  # scores for the hidden places alone
+
+    def items(self, batch: Mapping[str, Tensor]) -> list[float]:
+        """Hidden tokens, and rows."""
+        words = float((batch["labels"] != IGNORED).sum())
+        return [words, float(len(batch["labels"]))] if self.pairs else [words]
+
+    def __call__(self, answer: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """The terms, (2,) or (1,)."""
+        if self.pairs:
+            return torch.stack([answer.word_loss, answer.sentence_loss])
+        return answer.loss.reshape(1)
+
+
+def kept_counts(answer: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What an evaluation keeps, (B,) each: hidden words, those guessed right, their loss; pairs guessed right."""
+    labels = batch["labels"]
+    hidden = (labels != IGNORED).cpu()
+    logits = getattr(answer, "prediction_logits", None)
+    logits = (answer.logits if logits is None else logits).float().cpu()
+    wanted = labels.cpu()[hidden]
+    right, loss = torch.zeros(hidden.shape), torch.zeros(hidden.shape)
+    right[hidden] = (logits.argmax(dim=-1) == wanted).float()
+    loss[hidden] = nn.functional.cross_entropy(logits, wanted, reduction="none")
+    kept = {"hidden": hidden.sum(dim=1).float(), "right": right.sum(dim=1), "word_loss": loss.sum(dim=1)}
+    if "next_sentence_label" in batch:
+        kept["pairs_right"] = (
+            (answer.seq_relationship_logits.argmax(dim=-1).cpu() == batch["next_sentence_label"].cpu()).float()
+        )  # fmt: skip
+    return kept
+
+
+def pretraining_scores(found: Evaluation) -> dict[str, float]:
+    """loss; of the hidden words word_loss, perplexity and accuracy; of pairs sentence_accuracy."""
+    kept = found.outputs
+    hidden = kept["hidden"].sum().item()
+    word_loss = kept["word_loss"].sum().item() / hidden if hidden else float("nan")
+    scores = {
+        "loss": found.loss,
+        "word_loss": word_loss,
+        "perplexity": metrics.perplexity(word_loss),
+        "accuracy": kept["right"].sum().item() / hidden if hidden else float("nan"),
+    }
+    if "pairs_right" in kept:
+        scores["sentence_accuracy"] = kept["pairs_right"].mean().item()
+    return scores
+
+
+@dataclass
+class Pretrained:
+    """A pretrained model with its tokenizer, and the history of its run."""
+
+    model: nn.Module
+    tokenizer: Any
+    history: Training | None
+    card: dict[str, Any]
+    dev: TokenDocuments | None = None
+
+    def fill_mask(self, text: str, most: int = 5) -> list[dict[str, Any]]:
+        """The likeliest words at the first [MASK] of a text, with their probabilities."""
+        from course_lib.pretraining.probes import fill_mask
+
+        return fill_mask(self.model, self.tokenizer, text, most)
+
+    def neighbours(self, word: str, most: int = 5) -> list[tuple[str, float]]:
+        """The tokens whose rows of the word table are closest to a token's, by cosine."""
+        from course_lib.pretraining.probes import neighbours
+
+        return neighbours(self.model, self.tokenizer, word, most)
+
+    def __str__(self) -> str:
+        return json.dumps(self.card, indent=2, ensure_ascii=False)
+
+
+def pretrain(
+    corpus: Corpus,
+    config: str | BertConfig = "mini",
+    *,
+    model: str | Path | None = None,
+    tokenizer: Any = None,
+    vocabulary: int = 8000,
+    lowercase: bool = True,
+    dev: Corpus | float = 0.02,
+    pairs: bool = False,
+    length: int = 128,
+    batch_tokens: int | None = 8192,
+    batch_size: int | None = None,
+    crossing: bool = True,
+    whole_words: bool = False,
+    counted: bool = False,
+    dropout: float | None = None,
+    recipe: Recipe = PRETRAINING,
+    output: str | Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    probes: Probes | None = None,
+    watchers: Sequence[Watcher] = (),
+    progress: bool | None = None,
+    **changes: Any,
+) -> Pretrained:
+    """Pretrain a BERT on running text: hidden words, and with `pairs` next sentence prediction too.
+
+    Args:
+        corpus: of `read_corpus` or `docstrings`.
+        config: tiny, mini, small, base, or a BertConfig.
+        model: go on with this model (a folder or a name) in place of a new one; its tokenizer comes with it.
+        tokenizer: None trains a WordPiece vocabulary of `vocabulary` entries on the corpus, with `lowercase` or without.
+        dev: held-out documents: a corpus, or the share of this one that is held out.
+        pairs: next sentence prediction (BertForPreTraining); else hidden words alone (BertForMaskedLM).
+        length: the most tokens a row.
+        batch_tokens, batch_size: positions, and rows, a batch.
+        crossing: may a row without pairs go on with the next document?
+        whole_words, counted: how words are hidden (`mask_tokens`).
+        dropout: in place of the 0.1 of the original; 0 learns more in a short run.
+        recipe: how to train; `changes` are fields of it, as in `pretrain(corpus, steps=200)`.
+        output: a folder for all of it; a run that was cut off goes on from there with resume=True.
+        seed: of new weights, dropout, rows and hidden words.
+        probes: sentences with [MASK], and words whose neighbours are looked at, during training.
+        watchers, progress: as in `training.fit`.
+
+    Raises:
+        DataError: an empty corpus, or a single document where pairs are asked for.
+        TrainingError: see `training.fit`; an output folder of another run.
+        ValueError: a choice that makes no sense; a tokenizer that does not fit the configuration.
+    """
+    recipe = recipe.but(**changes)
+    if isinstance(config, str) and config not in SIZES:
+        raise ValueError(f"config is {config!r}; it may be {', '.join(SIZES)}, or a BertConfig.")
+    folder = None if output is None else Path(output).expanduser()
+    choices = {
+        "config": config if isinstance(config, str) else dataclasses.asdict(config),
+        "from": None if model is None else str(model), "corpus": corpus.name, "pairs": pairs, "length": length,
+        "batch_tokens": batch_tokens, "batch_size": batch_size, "crossing": crossing, "whole_words": whole_words,
+        "counted": counted, "dropout": dropout, "vocabulary": vocabulary, "seed": seed,
+    }  # fmt: skip
+    if folder is not None:
+        training.prepare_output(folder, resume=resume)
+        _same_choices(folder, choices, resume)
+    train_corpus, dev_corpus = corpus.split(dev) if isinstance(dev, float) else (corpus, dev)
+    tokenizer = _tokenizer(tokenizer, model, train_corpus, vocabulary, lowercase, folder)
+    train = _tokens(train_corpus, tokenizer, folder, "train")
+    held_out = _tokens(dev_corpus, tokenizer, folder, "dev")
+    training.set_seed(seed)
+    built = _model(config, model, tokenizer, pairs, length, dropout)
+    sizes = {"length": length, "tokens": batch_tokens, "size": batch_size, "pairs": pairs, "crossing": crossing}
+    masks = {"whole_words": whole_words, "counted": counted}
+    batches = PretrainingBatches(train, tokenizer, **sizes, **masks, shuffle=seed)
+    dev_batches = PretrainingBatches(held_out, tokenizer, **sizes, **masks, shuffle=None, rows=_DEV_ROWS)
+    everyone = list(watchers)
+    if probes is not None:
+        probes.attach(built, tokenizer, None if folder is None else folder / "probes.jsonl", anew=not resume)
+        everyone.append(probes)
+    begin = perf_counter()
+    history = training.fit(
+        built,
+        batches,
+        dev_batches,
+        recipe=recipe,
+        output=folder,
+        resume=resume,
+        loss=PretrainingLoss(pairs),
+        keep=kept_counts,
+        score=pretraining_scores,
+        watchers=everyone,
+        progress=progress,
+    )
+    baselines = NGrams(train, len(tokenizer)).scores(dev_batches, tokenizer)
+    card = {
+        **choices,
+        "sources": dict(corpus.versions),
+        "notes": list(corpus.notes),
+        "train": _counts(train),
+        "dev": _counts(held_out),
+        "parameters": sum(p.numel() for p in built.parameters()),
+        "recipe": dataclasses.asdict(recipe),
+        "kept": {"step": history.kept.step, **history.kept.scores},
+        "baselines": baselines,
+        "seconds": round(history.records[-1].seconds, 1),
+        "seconds_of_this_call": round(perf_counter() - begin, 1),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": training.versions(),
+    }
+    done = Pretrained(built, tokenizer, history, card, held_out)
+    if folder is not None and training.is_main_process():
+        tokenizer.save_pretrained(folder)
+        _write(folder / _CARD, card)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the run is over: nothing to go on from
+    return done
+
+
+def load_pretrained(folder: str | Path) -> Pretrained:
+    """What `pretrain` wrote into its output folder.
+
+    Raises:
+        ModelFilesError: there is no such folder, or not of this kind.
+    """
+    from course_lib import pretrained
+
+    folder = Path(folder).expanduser()
+    try:
+        card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+        pairs = card["pairs"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelFilesError(
+            f"'{folder}' has no readable {_CARD}; give a folder that `python -m course_lib pretrain --output` wrote."
+        ) from error
+    model = (BertForPreTraining if pairs else BertForMaskedLM).from_pretrained(folder).eval()
+    return Pretrained(model, pretrained.load_tokenizer(str(folder)), None, card)
+
+
+def _same_choices(folder: Path, choices: dict[str, Any], resume: bool) -> None:
+    """A run goes on with the choices it began with."""
+    kept = folder / "choices.json"
+    if resume and kept.is_file():
+        before = json.loads(kept.read_text(encoding="utf-8"))
+        now = json.loads(json.dumps(choices))
+        other = [f"{name}: {before.get(name)}, not {now[name]}" for name in now if before.get(name) != now[name]]
+        if other:
+            raise TrainingError(
+                f"The run in '{folder}' began with other choices ({'; '.join(other)}): go on with the same, or begin anew "
+                "in another folder."
+            )
+    elif (folder / _CARD).is_file() or kept.is_file():
+        raise TrainingError(f"'{folder}' has a pretraining run already; give another folder, or resume it.")
+    elif training.is_main_process():
+        _write(kept, choices)
+
+
+def _tokenizer(
+    given: Any, model: str | Path | None, corpus: Corpus, size: int, lowercase: bool, folder: Path | None
+) -> Any:
+    from course_lib import pretrained
+
+    if given is not None and not isinstance(given, str | Path):
+        return given
+    if given is not None or model is not None:
+        return pretrained.load_tokenizer(str(model if given is None else given))
+    if folder is not None and (folder / "tokenizer.json").is_file():  # of the run that is resumed
+        return pretrained.load_tokenizer(str(folder))
+    with _main_first():
+        if folder is not None and (folder / "tokenizer.json").is_file():  # another process has just made it
+            return pretrained.load_tokenizer(str(folder))
+        made = train_wordpiece((s for d in corpus.documents for s in d.sentences), size, lowercase=lowercase)
+        if folder is not None:
+            made.save_pretrained(folder)
+    return made
+
+
+def _tokens(corpus: Corpus, tokenizer: Any, folder: Path | None, name: str) -> TokenDocuments:
+    if folder is None:
+        return tokenize(corpus.documents, tokenizer)
+    with _main_first():
+        place = folder / name
+        if place.is_dir():
+            return open_tokens(place, tokenizer)
+        return write_tokens(corpus.documents, tokenizer, place, corpus=corpus.name, sources=dict(corpus.versions))
+
+
+def _main_first() -> Any:
+    """The first process does it and writes files; the others then find them."""
+    from course_lib.training.sharing import accelerator
+
+    return accelerator().main_process_first()
+
+
+def _model(
+    config: str | BertConfig, start: str | Path | None, tokenizer: Any, pairs: bool, length: int, dropout: float | None
+) -> nn.Module:
+    kind = BertForPreTraining if pairs else BertForMaskedLM
+    drop = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    if start is not None:
+        built = kind.from_pretrained(start, **drop)
+    else:
+        if isinstance(config, str):
+            config = BertConfig(
+                vocab_size=len(tokenizer), max_position_embeddings=max(512, length), pad_token_id=tokenizer.pad_token_id,
+                **SIZES[config],
+            )  # fmt: skip
+        built = kind(dataclasses.replace(config, **drop))
+    have, need = built.config.vocab_size, len(tokenizer)
+    if have < need:
+        raise ValueError(
+            f"The model has a vocabulary of {have:,} and the tokenizer one of {need:,}: ids from {have:,} on would have no "
+            f"row in the word table; give vocab_size={need}, or the tokenizer that the model was made with."
+        )
+    if built.config.max_position_embeddings < length:
+        raise ValueError(
+            f"length is {length} and the model has positions for {built.config.max_position_embeddings} tokens; give a "
+            "smaller length."
+        )
+    if torch.accelerator.is_available() and training.is_alone():  # several processes find their own devices in fit
+        built.to(torch.accelerator.current_accelerator())
+    return built
+
+
+def _counts(documents: TokenDocuments) -> dict[str, int]:
+    return {
+        "documents": len(documents), "sentences": len(documents.sentences) - 1, "tokens": documents.tokens
+    }  # fmt: skip
+
+
+def _write(path: Path, content: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be written ({error.strerror or error}); choose another folder.") from error
