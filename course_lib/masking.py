@@ -116,9 +116,8 @@ def _each_by_itself(
 
 
 def _numbers(lengths: Tensor, share: float, most: int | None) -> Tensor:
-    """How many tokens to hide in each row, (B,): min(most, max(1, round(share * length))), 0 for a row of none."""
-    counts = (lengths.double() * share).round().long().clamp(min=1, max=most)
-    return counts * (lengths > 0)
+    """How many tokens to hide in each row, (B,): min(most, max(1, round(share * length)))."""
+    return (lengths.double() * share).round().long().clamp(min=1, max=most)
 
 
 def _choose_tokens(keys: Tensor, may_hide: Tensor, counts: Tensor) -> Tensor:
@@ -147,11 +146,11 @@ def _choose_words(keys: Tensor, may_hide: Tensor, joined: Tensor, counts: Tensor
     word = word.clamp(min=0)
     lengths = torch.zeros(len(keys), found, dtype=torch.int32, device=keys.device)
     lengths.scatter_add_(1, word, may_hide.int())
-    # In the order of the keys of their first tokens; where a row has fewer words, words of length 0 come last.
+    # In the order of the keys of their first tokens. Where a row has fewer words some come again, after all the others:
+    # what was taken may be taken again, and what did not fit still does not.
     places = keys.masked_fill(~begins, 2.0).argsort(dim=1, stable=True)[:, :found]
     order = word.gather(1, places)
-    real = begins.gather(1, places)
-    taken = _take_in_order(lengths.gather(1, order) * real, counts) & real
+    taken = _take_in_order(lengths.gather(1, order), counts)
     chosen = torch.zeros_like(lengths).scatter_add_(1, order, taken.int())
     return chosen.gather(1, word).bool() & may_hide
 

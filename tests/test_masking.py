@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib import pretrained
@@ -61,6 +61,7 @@ class Words:
         return V
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(3, 30), min_size=1, max_size=20), st.integers(0, 3))
 def test_batches_hide_other_words_each_time_and_never_specials_or_padding(lengths, seed) -> None:
     rows = [[2, *range(10, 8 + n), 3] for n in lengths]
@@ -210,6 +211,7 @@ def test_whole_words_are_hidden_whole_and_as_many_as_fit(most) -> None:
     assert hidden_pieces > 1000
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 40), st.sampled_from([0.1, 0.5, 0.9]))
 def test_the_choice_is_that_of_the_authors_loop(seed, rows, tokens, goes_on) -> None:
     draw = torch.Generator().manual_seed(seed)

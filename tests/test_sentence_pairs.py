@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.datasets import Document
@@ -98,6 +98,7 @@ shapes = st.lists(st.lists(st.integers(0, 30), max_size=8), min_size=2, max_size
 )
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(5, 40), st.integers(0, 9), st.sampled_from([0, 0.1, 1]))
 def test_label_0_goes_on_and_label_1_is_from_another_document(lengths, length, seed, short) -> None:
     documents = corpus(lengths)
@@ -114,6 +115,7 @@ def test_label_0_goes_on_and_label_1_is_from_another_document(lengths, length, s
             assert home[a[0]] != home[b[0]]
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(0, 9))
 def test_what_a_random_text_replaces_is_put_back(lengths, seed) -> None:
     """In rows that nothing is cut from, a's and what follows them are the corpus: every token once, in order."""
@@ -229,6 +231,7 @@ def test_pairs_are_like_those_of_the_authors_program() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(2, 40), st.integers(0, 99))
 def test_cutting_at_once_leaves_what_cutting_one_by_one_leaves(a, b, room, seed) -> None:
     first, second = list(range(a)), list(range(100, 100 + b))
@@ -338,6 +341,7 @@ def test_a_length_or_share_that_cannot_be_is_one_sentence() -> None:
 # ---- whole sentences, one after the other
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(3, 40), st.booleans())
 def test_every_token_of_the_corpus_is_used_once_in_order(lengths, length, cross) -> None:
     rows = list(full_sentences(corpus(lengths), length, cls=CLS, sep=SEP, cross=cross))
@@ -345,6 +349,7 @@ def test_every_token_of_the_corpus_is_used_once_in_order(lengths, length, cross)
     assert [token for row in rows for token in row if token >= 0] == list(range(sum(map(sum, lengths))))
 
 
+@settings(deadline=None)
 @given(shapes, st.integers(3, 40), st.booleans())
 def test_sentences_stay_whole_and_rows_are_as_full_as_they_can_be(lengths, length, cross) -> None:
     documents = corpus(lengths)
@@ -391,6 +396,7 @@ def test_tokens_and_segments_of_one_text_and_of_two() -> None:
     assert get_token_and_segments([], []) == (["[CLS]", "[SEP]", "[SEP]"], [0, 0, 1])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 20) | st.none(), st.integers(5, 30))
 def test_what_is_too_long_loses_its_end_the_longer_text_first(a, b, length) -> None:
     first, second = [f"a{i}" for i in range(a)], None if b is None else [f"b{i}" for i in range(b)]
