@@ -101,9 +101,7 @@ class PretrainingBatches:
                     "input_ids": pair.input_ids, "token_type_ids": pair.token_type_ids, "next_sentence_label": pair.label
                 }  # fmt: skip
         else:
-            for ids in full_sentences(
-                self.documents, self.length, cls=cls, sep=sep, order=order, cross=self.crossing
-            ):
+            for ids in full_sentences(self.documents, self.length, cls=cls, sep=sep, order=order, cross=self.crossing):
                 yield {"input_ids": ids}
 
     def _masked(self, held: list[dict[str, Any]], draws: torch.Generator) -> Iterator[dict[str, Tensor]]:

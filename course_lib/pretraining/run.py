@@ -299,11 +299,11 @@ def _tokenizer(
         return given
     if given is not None or model is not None:
         return pretrained.load_tokenizer(str(model if given is None else given))
-    if folder is not None and (folder / "tokenizer.json").is_file():  # of the run that is resumed
-        return pretrained.load_tokenizer(str(folder))
     with _main_first():
-        if folder is not None and (folder / "tokenizer.json").is_file():  # another process has just made it
-            return pretrained.load_tokenizer(str(folder))
+        if folder is not None and (folder / "tokenizer.json").is_file():  # of a run that is resumed, or just made
+            from transformers import BertTokenizer
+
+            return BertTokenizer.from_pretrained(folder)  # as a folder without a model's config.json yet
         made = train_wordpiece((s for d in corpus.documents for s in d.sentences), size, lowercase=lowercase)
         if folder is not None:
             made.save_pretrained(folder)

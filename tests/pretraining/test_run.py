@@ -1,0 +1,250 @@
+"""From text to a model: the losses of transformers, runs that go on, faults that are said."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from course_lib.__main__ import main
+from course_lib.corpus import read_corpus
+from course_lib.errors import DataError, ModelFilesError, TrainingError
+from course_lib.heads import BertForMaskedLM, BertForPreTraining
+from course_lib.pretraining import (
+    NGrams,
+    PretrainingBatches,
+    PretrainingLoss,
+    Probes,
+    kept_counts,
+    load_pretrained,
+    pretrain,
+    pretraining_scores,
+)
+from course_lib.training import Watcher, evaluate
+
+RUN = {
+    "steps": 6, "length": 24, "batch_tokens": 400, "evaluate_every": 3, "learning_rate": 2e-3, "precision": "float32",
+    "dev": 0.3,
+}  # fmt: skip
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
+
+
+@pytest.fixture(scope="module")
+def done(corpus, tokenizer, small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained") / "out"
+    probes = Probes(["the [MASK] is here."], ["the", "nosuchword"], most=3)
+    result = pretrain(corpus, small, tokenizer=tokenizer, pairs=True, output=folder, probes=probes, **RUN)
+    return result, folder, probes
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_losses_and_gradients_are_those_of_transformers(documents, tokenizer, small, pairs) -> None:
+    import transformers
+
+    config = dataclasses.replace(small, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    ours = (BertForPreTraining if pairs else BertForMaskedLM)(config).train()
+    theirs = getattr(transformers, type(ours).__name__)(
+        transformers.BertConfig(**dict(config.to_dict().items()), attn_implementation="eager")
+    ).train()
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    loss = PretrainingLoss(pairs)
+    for number, batch in enumerate(PretrainingBatches(documents, tokenizer, length=24, tokens=300, pairs=pairs)):
+        answer = ours(**batch, **loss.arguments)
+        expected = theirs(**batch).loss
+        assert torch.allclose(loss(answer, batch).sum(), expected, atol=1e-5)
+        assert torch.allclose(answer.loss, expected, atol=1e-5)
+        ours.zero_grad(), theirs.zero_grad()
+        loss(answer, batch).sum().backward()
+        expected.backward()
+        gradients = dict(theirs.named_parameters())
+        for name, parameter in ours.named_parameters():
+            assert torch.allclose(parameter.grad, gradients[name].grad, atol=1e-5), name
+        if number == 2:
+            break
+
+
+def test_scores_count_words_and_pairs_of_all_batches(documents, tokenizer, small) -> None:
+    model = BertForPreTraining(small).eval()
+    batches = PretrainingBatches(documents, tokenizer, length=24, tokens=200, pairs=True, shuffle=None)
+    found = evaluate(model, batches, loss=PretrainingLoss(True), keep=kept_counts)
+    scores = pretraining_scores(found)
+    right = hidden = pairs = rows = 0
+    loss = 0.0
+    for batch in batches:
+        with torch.no_grad():
+            answer = model(**batch)
+        chosen = batch["labels"] != -100
+        right += (answer.prediction_logits.argmax(-1) == batch["labels"])[chosen].sum().item()
+        hidden += chosen.sum().item()
+        loss += answer.word_loss.item() * chosen.sum().item()
+        pairs += (answer.seq_relationship_logits.argmax(-1) == batch["next_sentence_label"]).sum().item()
+        rows += len(batch["labels"])
+    assert scores["accuracy"] == pytest.approx(right / hidden) and scores["word_loss"] == pytest.approx(loss / hidden)
+    assert scores["sentence_accuracy"] == pytest.approx(pairs / rows)
+    assert scores["loss"] > scores["word_loss"]  # with that of the pairs
+
+
+def test_it_learns_a_text_that_repeats(tmp_path, tokenizer, small) -> None:
+    (tmp_path / "text.txt").write_text("\n\n".join(["the sea is blue and the sand is white"] * 60), encoding="utf-8")
+    corpus = read_corpus(tmp_path / "text.txt")
+    done = pretrain(
+        corpus, dataclasses.replace(small, hidden_dropout_prob=0.0), tokenizer=tokenizer,
+        **{**RUN, "dev": corpus, "steps": 60, "evaluate_every": 30, "learning_rate": 1e-2},
+    )  # fmt: skip
+    first, last = done.history.records[0].scores, done.history.kept.scores
+    assert last["accuracy"] > 0.9 > 0.5 > done.card["baselines"]["unigram_accuracy"]
+    assert last["word_loss"] < done.card["baselines"]["unigram_entropy"] < first["word_loss"]
+    assert done.fill_mask("[MASK] sea is blue and the sand is white", 1)[0]["token"] == "the"
+
+
+def test_the_folder_has_all_of_it(done) -> None:
+    result, folder, probes = done
+    names = {path.name for path in folder.iterdir()}
+    assert {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "pretraining.json",
+        "history.csv",
+        "train",
+        "dev",
+    } <= names
+    assert "checkpoints" not in names
+    card = json.loads((folder / "pretraining.json").read_text(encoding="utf-8"))
+    assert card["kept"] == {"step": result.history.kept.step, **result.history.kept.scores}
+    assert card["train"]["tokens"] > card["dev"]["tokens"] > 0 and card["recipe"]["steps"] == 6
+    assert set(card["baselines"]) >= {"unigram_entropy", "unigram_accuracy", "trigram_accuracy"}
+    again = load_pretrained(folder)
+    assert same(weights(again.model), weights(result.model)) and isinstance(again.model, BertForPreTraining)
+    text = "the [MASK] is here."
+    assert again.fill_mask(text) == result.fill_mask(text)
+    rows = [json.loads(line) for line in (folder / "probes.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["step"] for row in rows] == [record.step for record in result.history.records]
+    assert probes.tokens == ("the",) and len(rows[0]["texts"][text]) == 3
+    assert rows[-1]["texts"][text] == result.fill_mask(text, 3)
+    assert rows[-1]["neighbours"]["the"] == [list(pair) for pair in result.neighbours("the", 3)]
+
+
+def test_transformers_fills_the_mask_as_we_do(done) -> None:
+    from transformers import pipeline
+
+    result, folder, _ = done
+    theirs = pipeline("fill-mask", model=str(folder), tokenizer=str(folder))("the [MASK] is here.")
+    ours = result.fill_mask("the [MASK] is here.")
+    assert [one["token_str"] for one in theirs] == [one["token"] for one in ours]
+    assert [one["score"] for one in theirs] == pytest.approx([one["score"] for one in ours], abs=1e-4)
+
+
+class StopAt(Watcher):
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, step) -> None:
+        if step.step == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", [1, 4, 5])
+def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(corpus, small, tmp_path, done, tokenizer, at) -> None:
+    options = {**RUN, "pairs": True, "save_every": 2}
+    whole = pretrain(corpus, small, vocabulary=400, output=tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, small, vocabulary=400, output=tmp_path / "cut", watchers=[StopAt(at)], **options)
+    resumed = pretrain(corpus, small, vocabulary=400, output=tmp_path / "cut", resume=True, **options)
+    assert same(weights(resumed.model), weights(whole.model))
+    assert [r.scores for r in resumed.history.records] == [r.scores for r in whole.history.records]
+
+
+def test_it_goes_on_with_the_choices_it_began_with(corpus, small, tmp_path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, small, vocabulary=400, output=tmp_path / "out", watchers=[StopAt(2)], **RUN)
+    for change in ({"length": 20}, {"pairs": True}, {"seed": 5}, {"whole_words": True}):
+        with pytest.raises(TrainingError, match="other choices"):
+            pretrain(corpus, small, vocabulary=400, output=tmp_path / "out", resume=True, **{**RUN, **change})
+    with pytest.raises(TrainingError, match="other choices"):
+        pretrain(corpus, "tiny", vocabulary=400, output=tmp_path / "out", resume=True, **RUN)
+    with pytest.raises(TrainingError, match="another recipe"):
+        pretrain(corpus, small, vocabulary=400, output=tmp_path / "out", resume=True, **{**RUN, "learning_rate": 1e-4})
+    with pytest.raises(TrainingError, match="has the checkpoints of a run already"):
+        pretrain(corpus, small, vocabulary=400, output=tmp_path / "out", **RUN)
+
+
+def test_it_goes_on_from_a_model_with_longer_rows(done, corpus) -> None:
+    result, folder, _ = done
+    more = pretrain(corpus, model=folder, **{**RUN, "steps": 2, "length": 40, "learning_rate": 1e-5}, pairs=True)
+    assert len(more.tokenizer) == len(result.tokenizer)
+    difference = max(
+        (a - b).abs().max() for a, b in zip(more.model.parameters(), result.model.parameters(), strict=True)
+    )
+    assert 0 < difference < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"config": "huge"}, "tiny, mini, small, base"),
+        ({"length": 100}, "positions for 48"),
+        ({"steps": 0}, "at least 1"),
+        ({"length": 2}, "special tokens"),
+    ],
+)
+def test_choices_that_make_no_sense(corpus, tokenizer, small, change, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        pretrain(corpus, **{"config": small, "tokenizer": tokenizer, **RUN, **change})
+
+
+def test_a_vocabulary_that_does_not_fit_the_model(corpus, tokenizer, small) -> None:
+    with pytest.raises(ValueError, match="vocabulary of 390 and the tokenizer one of 400"):
+        pretrain(corpus, dataclasses.replace(small, vocab_size=390), tokenizer=tokenizer, **RUN)
+
+
+def test_one_document_has_no_pairs(tmp_path, tokenizer, small) -> None:
+    (tmp_path / "one.txt").write_text("the sea is blue\nthe sand is white\n", encoding="utf-8")
+    corpus = read_corpus(tmp_path / "one.txt")
+    with pytest.raises(DataError, match="another one"):
+        pretrain(corpus, small, tokenizer=tokenizer, pairs=True, **{**RUN, "dev": corpus})
+
+
+def test_a_finished_run_is_not_overwritten(done, corpus, small) -> None:
+    _, folder, _ = done
+    before = (folder / "model.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="has a pretraining run already"):
+        pretrain(corpus, small, vocabulary=400, output=folder, **RUN)
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_no_folder_of_ours(tmp_path) -> None:
+    with pytest.raises(ModelFilesError, match=r"no readable pretraining\.json"):
+        load_pretrained(tmp_path)
+
+
+def test_baselines_are_those_of_the_training_text(done, documents) -> None:
+    result, _, _ = done
+    assert 0 < result.card["baselines"]["unigram_entropy"] <= NGrams(documents, 400).entropy * 1.1
+
+
+def test_the_command(tmp_path, capsys) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(f"the sea is blue.\nthe sand is white at {n}." for n in range(40)), encoding="utf-8")
+    command = [
+        "pretrain", "--corpus", str(text), "--output", str(tmp_path / "out"), "--config", "tiny", "--vocabulary", "80",
+        "--steps", "4", "--length", "16", "--batch-tokens", "200", "--evaluate-every", "2", "--hold-out", "0.2",
+        "--probe", "the [MASK] is blue.", "--pairs", "--whole-words", "--counted", "--warmup", "2",
+    ]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "trigram_accuracy" in said.out and f"The model is in '{tmp_path / 'out'}'." in said.out
+    assert "40 documents" in said.err
+    assert main(command) == 1
+    assert "already" in capsys.readouterr().err
+    assert main([*command[:-2], "--hold-out", "2", "--output", str(tmp_path / "b")]) == 1
+    assert "one share between 0 and 1" in capsys.readouterr().err
+    assert main([*command, "--output", str(tmp_path / "c"), "--steps", "0"]) == 1
+    assert "at least 1" in capsys.readouterr().err
