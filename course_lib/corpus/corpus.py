@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Corpus:
         """Whether the documents are read anew each time."""
         return not hasattr(self.documents, "__len__")
 
+    @functools.cached_property
     def counts(self) -> dict[str, int]:
         """Documents, sentences, words (between blanks) and characters; of a stream after one pass through it."""
         counts: Counter[str] = Counter(dict.fromkeys(("documents", "sentences", "words", "characters"), 0))
@@ -104,4 +106,4 @@ class Corpus:
     def __repr__(self) -> str:
         if self.streamed:
             return f"Corpus({self.name!r}, streamed)"
-        return f"Corpus({self.name!r}, {', '.join(f'{count:,} {what}' for what, count in self.counts().items())})"
+        return f"Corpus({self.name!r}, {', '.join(f'{count:,} {what}' for what, count in self.counts.items())})"

@@ -32,8 +32,11 @@ def text_form(path: Path, lines: int = 2000) -> str:
     return "WikiText" if _TITLE.fullmatch(first) else "plain"
 
 
-def document_source(path: Path) -> Source:
-    """Return the documents of a text file, each as a tuple of its lines."""
+def document_source(path: Path, most: int | None = None) -> Source:
+    """Return the documents of a text file, each as a tuple of its lines, of which `most` are held at once.
+
+    A longer document comes in pieces.
+    """
     form = text_form(path)
 
     def items() -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -46,6 +49,9 @@ def document_source(path: Path) -> Source:
                 yield begin, tuple(sentences)
                 sentences = []
             if bare:
+                if len(sentences) == most:
+                    yield begin, tuple(sentences)
+                    sentences = []
                 begin = begin if sentences else number
                 sentences.append(bare)
         if sentences:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Document:
-    """Sentences (or paragraphs) that follow each other, and where they are from (a package, a file), if that is known."""
+    """Sentences (or paragraphs) that follow each other, and where they are from (a package, a file), if that is known.
+
+    Documents with the same sentences are equal, wherever they are from.
+    """
 
     sentences: tuple[str, ...]
-    source: str = ""
+    source: str = field(default="", compare=False)
 
 
 class ByColumn:

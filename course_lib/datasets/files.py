@@ -175,8 +175,8 @@ def _decoded(path: Path, expected: str) -> Iterator[str]:
 
 def _raw_lines(path: Path, expected: str) -> Iterator[bytes]:
     try:
-        with _open(path) as file:
-            _refuse_utf16(path, file.read(2000))
+        with open_binary(path) as file:
+            refuse_utf16(path, file.read(2000))
             file.seek(0)
             yield from file
     except FileNotFoundError as error:
@@ -189,14 +189,16 @@ def _raw_lines(path: Path, expected: str) -> Iterator[bytes]:
         ) from error
 
 
-def _open(path: Path) -> BinaryIO:
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file for reading bytes; `.gz` is unpacked on the way."""
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 # ---------------------------------------------------------------------------------------------------- encodings
 
 
-def _refuse_utf16(path: Path, start: bytes) -> None:
+def refuse_utf16(path: Path, start: bytes) -> None:
+    """Raise a DataError if a file that begins so is in UTF-16."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"The file '{path}' is in UTF-16 (it begins with that byte order mark); {_convert('utf-16')}.")
     # UTF-16 without its mark: nearly every second byte of Western text is zero.
@@ -210,7 +212,7 @@ def _not_utf8(path: Path, line: bytes, number: int, position: int, error: Unicod
     where = f"The file '{path}' is not UTF-8: byte {byte} (0x{line[error.start]:02x}, in line {number})"
     if error.end == len(line) and error.reason == "unexpected end of data":
         return DataError(f"{where} begins a character that the end of the file cuts off; get the file again.")
-    with _open(path) as file:
+    with open_binary(path) as file:
         encoding = _guess_encoding(file.read(_SAMPLE))
     if encoding is None:
         return DataError(f"{where} has no meaning in it; save the file as UTF-8.")

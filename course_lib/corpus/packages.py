@@ -26,7 +26,7 @@ import sysconfig
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,9 @@ def _modules(package: _Package) -> list[Paragraphs]:
     path = _cache_path(package)
     if path is not None and (remembered := _read_cache(path)) is not None:
         return remembered
-    modules = [paragraphs for root in package.roots for file in _files(root) if (paragraphs := _read_module(file))]
+    clean = functools.cache(markup.prose)  # a third of some packages is copies
+    files = (file for root in package.roots for file in _files(root))
+    modules = [paragraphs for file in files if (paragraphs := _read_module(file, clean))]
     if path is not None:
         _write_cache(path, modules)
     return modules
@@ -191,7 +193,7 @@ def _files(root: Path) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
-def _read_module(path: Path) -> Paragraphs:
+def _read_module(path: Path, clean: Callable[[str], Paragraphs]) -> Paragraphs:
     """Return the paragraphs of a module's docstrings, or none where the file is no Python of this version."""
     data = path.read_bytes()
     if b'"""' not in data and b"'''" not in data and path.parent.name != "pydoc_data":
@@ -202,7 +204,7 @@ def _read_module(path: Path) -> Paragraphs:
             tree = ast.parse(data)
     except (SyntaxError, ValueError, RecursionError):  # a template, or a file written for another version
         return []
-    return [paragraph for text in _docstrings(tree) for paragraph in markup.prose(text)]
+    return [paragraph for text in _docstrings(tree) for paragraph in clean(text)]
 
 
 def _docstrings(tree: ast.AST) -> Iterator[str]:
