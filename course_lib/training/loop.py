@@ -5,7 +5,9 @@ of this course and of transformers do. A batch is a dictionary of tensors; batch
 again and again, such as a `torch.utils.data.DataLoader` or `course_lib.batching.Batches`.
 
 On several processes, started by `torchrun` or `accelerate launch`, the same call trains one model together: the
-gradients are shared by accelerate, and each process takes its rows of every batch (`sharing`).
+gradients are shared by accelerate, and each process takes its rows of every batch (`sharing`). With DDP every process
+trains the model that it was given. With FSDP a copy of it is trained, of which each process has a part, and the given
+one stays whole: it takes the best weights.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -34,7 +36,15 @@ from course_lib.training.interrupts import Interrupts
 from course_lib.training.losses import Batch, ModelLoss, item_counts, weighted
 from course_lib.training.recipe import Recipe
 from course_lib.training.seeds import random_state, set_random_state
-from course_lib.training.sharing import Share, accelerator, sum_over_processes
+from course_lib.training.sharing import (
+    Share,
+    accelerator,
+    copy_whole,
+    is_sharded,
+    own_random_numbers,
+    same_random_numbers,
+    sum_over_processes,
+)
 from course_lib.training.watching import ProgressBar, Watcher
 
 
@@ -69,7 +79,8 @@ def fit(
             would have had. Give the same model, data and recipe.
         loss: what is minimised (`losses`); by default what the model gives.
         keep, score: what an evaluation keeps of each answer, and the numbers that it becomes, with "loss" among them.
-        watchers: told of every step and evaluation: `LivePlot`, `TensorBoard`.
+        watchers: told of every step and evaluation: `LivePlot`, `TensorBoard`. With FSDP the model that they may look
+            at has the best weights so far.
         progress: a progress bar; None shows one where the run takes more than a few seconds.
 
     Raises:
@@ -107,18 +118,21 @@ class _Run:
         score: Callable[[Evaluation], Mapping[str, float]],
         watchers: Sequence[Watcher],
     ) -> None:
-        self.plain, self.train, self.dev, self.recipe = model, train, dev, recipe
+        self.given, self.train, self.dev, self.recipe = model, train, dev, recipe
         self.output, self.loss, self.keep, self.score = output, loss, keep, score
         self.accelerator = accelerator()
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes)
+        self.sharded = is_sharded(self.accelerator)
         self.watchers = watchers if self.accelerator.is_main_process else []
-        if self.share.processes > 1:
+        same_random_numbers(self.share)
+        self.plain = copy.deepcopy(model) if self.sharded else model  # what is trained; accelerate may wrap it
+        if self.share.processes > 1 and not self.sharded:
             model.to(self.accelerator.device)
         groups = optim.parameter_groups(
-            model, recipe.weight_decay, recipe.learning_rate, recipe.layer_decay, recipe.head_learning_rate
+            self.plain, recipe.weight_decay, recipe.learning_rate, recipe.layer_decay, recipe.head_learning_rate
         )
         optimizer = optim.adamw(groups)
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.model, self.optimizer = self.accelerator.prepare(self.plain, optimizer)
         self.all_steps = self._planned_steps()
         self.schedule: Any = None
         if self.all_steps is not None:
@@ -135,6 +149,7 @@ class _Run:
         self.seconds_before, self.began = 0.0, perf_counter()
         self.whole = True  # no step is half done
         self.epoch_began: dict[str, Any] = {}  # random numbers and data, where this epoch began
+        self.looked_from: dict[str, Any] | None = None  # random numbers, before the next step's batches were taken
 
     def _planned_steps(self) -> int | None:
         """Steps of the whole run; None where the batches do not know their number and the rate does not need it."""
@@ -199,12 +214,17 @@ class _Run:
                 self.total = self.items = 0.0
             before = self.step
             self.model.train()
-            for step in self._steps_of_epoch():
-                self._train_step(step)
-                interrupts.raise_if_asked()
+            steps = _Ahead(self._steps_of_epoch())
+            for step in steps:
+                if self._train_step(step, interrupts.asked):
+                    raise KeyboardInterrupt
+                if self.share.processes == 1:
+                    interrupts.raise_if_asked()
                 every, save = self.recipe.evaluate_every, self.recipe.save_every
                 if every and self.step % every == 0 and not self._at_the_end():
-                    self._evaluate(end_of_epoch=False)
+                    self.looked_from = random_state()
+                    if steps.more():  # without more steps it is the end of the epoch, which is evaluated as such
+                        self._evaluate(end_of_epoch=False)
                 if save and self.step % save == 0:
                     self._save()
                 if self._at_the_end() or self.stopped:
@@ -231,17 +251,19 @@ class _Run:
             set_random_state(self.epoch_began["random"])
             self._set_data_state(self.epoch_began["data"])
             batches = iter(self.train)
-            for _ in islice(batches, self.batches):
+            for _ in itertools.islice(batches, self.batches):
                 pass
             set_random_state(now)
         else:
             self.epoch_began = {"random": random_state(), "data": self._data_state()}
             batches = iter(self.train)
-        while step := list(islice(batches, self.recipe.accumulate)):
+        while step := list(itertools.islice(batches, self.recipe.accumulate)):
             yield step
 
-    def _train_step(self, batches: list[Batch]) -> None:
-        everything = torch.stack([item_counts(self.loss, batch) for batch in batches]).sum(dim=0)  # (terms of the loss,)
+    def _train_step(self, batches: list[Batch], asked: bool) -> bool:
+        """One step of all processes; `asked` to stop? It returns whether any of them was, so that all stop together."""
+        # items of each term of the loss, (terms,)
+        everything = torch.stack([item_counts(self.loss, batch) for batch in batches]).sum(dim=0)
         parts = [self.share.rows(batch) for batch in batches]
         value, last = 0.0, len(parts) - 1
         self.optimizer.zero_grad(set_to_none=True)
@@ -249,17 +271,18 @@ class _Run:
             # only the last batch of a step tells the other processes of its gradients
             quiet = self.accelerator.no_sync(self.model) if number < last else contextlib.nullcontext()
             with quiet:
-                with reckoning(self.plain, self.recipe.precision):
+                own = own_random_numbers(self.share, self.accelerator.device)
+                with reckoning(self.plain, self.recipe.precision), own:
                     answer = self.model(**to_device(part.batch, self.plain), **self.loss.arguments)
                     loss = self.loss(answer, part.batch)
                 counts = item_counts(self.loss, part.batch) if part.size else torch.zeros_like(everything)
                 # a mean over all items of the step, whoever has them; the gradients of the processes are averaged
                 loss = weighted(loss, counts / everything.clamp(min=1e-30) * self.share.processes)
-                mine = loss.item() / self.share.processes
-                if not math.isfinite(mine):
-                    self._diverged(mine, batches)
-                value += mine
+                value += loss.item() / self.share.processes
                 self.accelerator.backward(loss)
+        value, stops = sum_over_processes(self.share, value, float(asked))
+        if not math.isfinite(value):
+            self._diverged(value, batches)
         if self.recipe.clip is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.whole = False
@@ -268,13 +291,13 @@ class _Run:
         if self.schedule is not None:
             self.schedule.step()
         self.step, self.batches = self.step + 1, self.batches + len(batches)
-        self.whole = True
-        value = sum_over_processes(self.share, value)
+        self.whole, self.looked_from = True, None
         items = everything.sum().item()
         self.total, self.items = self.total + value * items, self.items + items
         self.steps.append(Step(self.step, value, rate))
         for watcher in self.watchers:
             watcher.step(self.steps[-1])
+        return stops > 0
 
     def _diverged(self, value: float, batches: list[Batch]) -> None:
         where = f"is {value} at step {self.step + 1}"
@@ -283,7 +306,8 @@ class _Run:
             from safetensors.torch import save_file
 
             path = self.output / f"bad-batch-step-{self.step + 1}.safetensors"
-            save_file({f"{i}.{k}": v.contiguous().cpu() for i, b in enumerate(batches) for k, v in b.items()}, path)
+            if self.accelerator.is_main_process:
+                save_file({f"{i}.{k}": v.contiguous().cpu() for i, b in enumerate(batches) for k, v in b.items()}, path)
             saved = f" The batch is saved as '{path}'."
         error = TrainingError(_divergence(where) + saved)
         error.batches = batches  # type: ignore[attr-defined]
@@ -312,7 +336,7 @@ class _Run:
             self.best, self.stale = record, 0
             self._keep_weights()
             if self.output is not None and self.accelerator.is_main_process:
-                checkpoints.save_model(self.plain, self.output)
+                checkpoints.save_model(self.given, self.output)
         else:
             self.stale += 1
             if self.recipe.patience is not None and self.stale >= self.recipe.patience:
@@ -328,7 +352,10 @@ class _Run:
 
     def _keep_weights(self) -> None:
         """Copy the weights as they are now; into the copy that is there already, for memory is the scarcer thing."""
-        now = self.plain.state_dict()
+        if self.sharded:  # the model that was given is the copy
+            copy_whole(self.plain, self.given)
+            return
+        now = self.given.state_dict()
         if self.best_weights is None:
             self.best_weights = copy.deepcopy(now)
             return
@@ -340,9 +367,9 @@ class _Run:
                     self.best_weights[name] = copy.deepcopy(value)
 
     def _put_back(self) -> None:
-        assert self.best_weights is not None
-        self.plain.load_state_dict(self.best_weights)
-        self.plain.eval()
+        if self.best_weights is not None:
+            self.given.load_state_dict(self.best_weights)
+        self.given.eval()
 
     # ------------------------------------------------------------------------------------------------ checkpoints
 
@@ -368,12 +395,13 @@ class _Run:
         began = self.epoch_began
         if not began:  # between two epochs
             began = {"random": random_state(), "data": self._data_state()}
+        now = self.looked_from or random_state()
         schedule = None if self.schedule is None else self.schedule.state_dict()
 
         def write(folder: Path) -> None:
             with _only_errors():
                 self.accelerator.save_state(str(folder))
-            mine = {"began": began, "now": random_state(), "schedule": schedule}
+            mine = {"began": began, "now": now, "schedule": schedule}
             torch.save(mine, folder / f"random-{self.share.process}.pt")
 
         checkpoints.write_checkpoint(
@@ -427,7 +455,7 @@ class _Run:
         self.steps = [Step(*step) for step in state["steps"]]
         if state["best"] is not None:
             self.best = next(record for record in self.records if record.step == state["best"])
-            self.best_weights = checkpoints.load_weights(self.plain, self.output)
+            self.best_weights = checkpoints.load_weights(self.given, self.output)
         if self.batches:
             self.epoch_began = mine["began"]
         else:
@@ -442,6 +470,23 @@ class _Run:
     def _set_data_state(self, state: dict[str, Any]) -> None:
         if state:
             self.train.load_state_dict(state)  # type: ignore[attr-defined]
+
+
+class _Ahead(Iterator[list[Batch]]):
+    """Steps of an epoch, which say whether another one comes."""
+
+    def __init__(self, steps: Iterator[list[Batch]]) -> None:
+        self.steps = steps
+
+    def __next__(self) -> list[Batch]:
+        return next(self.steps)
+
+    def more(self) -> bool:
+        """Is there another step? Its batches are taken for that, and are the next."""
+        for step in self.steps:
+            self.steps = itertools.chain([step], self.steps)
+            return True
+        return False
 
 
 def _without_outputs(record: Record) -> dict[str, Any]:

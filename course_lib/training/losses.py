@@ -92,8 +92,8 @@ class WeightedCrossEntropy:
                 f"There are {len(self.weights)} class weights and the model scores {logits.shape[-1]} classes; "
                 "give one weight a class."
             )
-        weights = self.weights.to(logits.device)
-        return F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), weights, ignore_index=IGNORED)
+        weights, labels = self.weights.to(logits.device), labels.flatten().to(logits.device)
+        return F.cross_entropy(logits.float().flatten(0, -2), labels, weights, ignore_index=IGNORED)
 
 
 def item_counts(loss: Any, batch: Batch) -> Tensor:

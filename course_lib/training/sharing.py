@@ -2,18 +2,25 @@
 
 Every process goes through the same batches and takes every P-th row of each, so the batches, and with a loss that counts
 items the gradients too, are those of one process. What the processes say to each other is accelerate's business.
+
+Random numbers are of two kinds then. Those that make the batches are the same in every process. Those that a model draws
+in a step, for dropout, are each process's own: else the same places would be dropped in different rows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from course_lib.errors import TrainingError
 from course_lib.training.losses import Batch
+from course_lib.training.seeds import random_state, set_random_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -79,13 +86,79 @@ def accelerator() -> Accelerator:
     return Accelerator(device_placement=False, cpu=not is_alone() and not torch.accelerator.is_available())
 
 
-def sum_over_processes(share: Share, value: float) -> float:
-    """The sum of one number over all processes, the same on each."""
+def is_sharded(accelerator: Accelerator) -> bool:
+    """Does each process have a part of the weights (FSDP), and not all of them?
+
+    Raises:
+        TrainingError: FSDP of version 1, whose parameters are no longer those that the optimiser's groups name.
+    """
+    from accelerate import DistributedType
+
+    if accelerator.distributed_type != DistributedType.FSDP:
+        return False
+    if not accelerator.is_fsdp2:
+        raise TrainingError(
+            "accelerate is configured for FSDP of version 1, and here parameters have groups of their own, which version "
+            "2 keeps: give --fsdp_version 2, or fsdp_version: 2 in its configuration."
+        )
+    return True
+
+
+def copy_whole(sharded: nn.Module, whole: nn.Module) -> None:
+    """Copy the weights of a model that is in parts into a whole one, in every process, one tensor after the other."""
+    from torch.distributed.tensor import DTensor
+
+    pairs = [
+        *zip(sharded.parameters(), whole.parameters(), strict=True),
+        *zip(sharded.buffers(), whole.buffers(), strict=True),
+    ]
+    with torch.no_grad():
+        for part, value in pairs:
+            if isinstance(part, DTensor):
+                part = part.to(part.device_mesh.device_type).full_tensor()
+            value.copy_(part)
+
+
+def sum_over_processes(share: Share, *values: float) -> tuple[float, ...]:
+    """The sum of each number over all processes, the same on each."""
     if share.processes == 1:
-        return value
+        return values
+    from accelerate import PartialState
     from accelerate.utils import reduce
 
-    return float(reduce(torch.tensor(value, dtype=torch.float64), reduction="sum"))
+    return tuple(
+        reduce(torch.tensor(values, dtype=torch.float64, device=PartialState().device), reduction="sum").tolist()
+    )
+
+
+def same_random_numbers(share: Share) -> None:
+    """Begin all processes with the random numbers of the first, for they draw the order of the batches alike."""
+    if share.processes == 1:
+        return
+    from accelerate.utils import broadcast_object_list
+
+    state = [random_state()]
+    broadcast_object_list(state)
+    set_random_state(state[0])
+
+
+@contextlib.contextmanager
+def own_random_numbers(share: Share, device: torch.device) -> Iterator[None]:
+    """Within it, torch draws numbers that no other process draws; afterwards those that all draw go on.
+
+    All processes draw a seed for each, and take their own: a checkpoint has to keep nothing more. A single process draws
+    on as it does.
+    """
+    if share.processes == 1:
+        yield
+        return
+    seed = int(torch.randint(2**63 - 1, (share.processes,))[share.process])
+    cards = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(cards, device_type=device.type):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a millisecond where there is no card
+        if cards:
+            torch.get_device_module(device).manual_seed(seed)
+        yield
 
 
 def is_main_process() -> bool:
