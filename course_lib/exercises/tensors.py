@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from course_lib.exercises.checking import Mistake, expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import torch
     from torch import Tensor
@@ -141,3 +142,47 @@ def advised(words: str) -> Iterator[None]:
         if isinstance(mistake.__cause__, (RuntimeError, IndexError)):
             raise Mistake(f"{mistake}\nIf shapes do not fit there: {words}.") from mistake.__cause__
         raise
+
+
+def judge(
+    answer: Any,
+    cases: Sequence[tuple[Any, ...]],
+    right: Callable[..., Any],
+    read: Callable[[Any, tuple[Any, ...]], Any],
+    known: Iterable[tuple[str, Callable[..., Any]]],
+    show: Callable[[tuple[Any, ...]], str],
+) -> None:
+    """All cases are right, or a `Mistake` that names the known mistake which gives what was given, if there is one.
+
+    By all cases together: for one alone, different mistakes give the same.
+    """
+    given = [read(answer(*case), case) for case in cases]
+    wanted = [right(*case) for case in cases]
+    if alike(given, wanted):
+        return
+    at = next(number for number, value in enumerate(given) if not alike(value, wanted[number]))
+    why = next((words for words, wrong in known if alike(given, [wrong(*case) for case in cases])), "")
+    raise Mistake(
+        f"For {show(cases[at])} you gave {_written(given[at])}; {_written(wanted[at])} is right{why and ': '}{why}."
+    )
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Equal, numbers up to rounding, in lists and tuples of the same length."""
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) or isinstance(other, float):
+        return isinstance(one, (int, float)) and isinstance(other, (int, float)) and math.isclose(one, other, abs_tol=1e-5)  # fmt: skip
+    return bool(one == other)
+
+
+def _written(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def listed(got: Any) -> list[Any] | None:
+    """A list, tuple, array or tensor of one dimension as a list of Python's values; None for anything else."""
+    if callable(getattr(got, "tolist", None)):
+        got = got.tolist()
+    return list(got) if isinstance(got, (list, tuple)) else None

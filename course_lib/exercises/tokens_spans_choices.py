@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from course_lib.exercises.checking import Mistake, describe, exercise, expect
@@ -12,6 +12,8 @@ from course_lib.exercises.tensors import (
     as_tensor,
     expect_equal,
     expect_shape,
+    judge,
+    listed,
     one_number,
     seeded,
     softmax,
@@ -22,50 +24,6 @@ if TYPE_CHECKING:
 
 _NOTEBOOK = "08_tokens_spans_choices"
 _IGNORED = -100
-
-
-def _judge(
-    answer: Any,
-    cases: Sequence[tuple[Any, ...]],
-    right: Callable[..., Any],
-    read: Callable[[Any, tuple[Any, ...]], Any],
-    known: Iterable[tuple[str, Callable[..., Any]]],
-    show: Callable[[tuple[Any, ...]], str],
-) -> None:
-    """All cases are right, or a `Mistake` that names the known mistake which gives what was given, if there is one.
-
-    By all cases together: for one alone, different mistakes give the same.
-    """
-    given = [read(answer(*case), case) for case in cases]
-    wanted = [right(*case) for case in cases]
-    if _alike(given, wanted):
-        return
-    at = next(number for number, value in enumerate(given) if not _alike(value, wanted[number]))
-    why = next((words for words, wrong in known if _alike(given, [wrong(*case) for case in cases])), "")
-    raise Mistake(
-        f"For {show(cases[at])} you gave {_written(given[at])}; {_written(wanted[at])} is right{why and ': '}{why}."
-    )
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Equal, numbers up to rounding, in lists and tuples of the same length."""
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    if isinstance(one, float) or isinstance(other, float):
-        return isinstance(one, (int, float)) and isinstance(other, (int, float)) and math.isclose(one, other, abs_tol=1e-5)  # fmt: skip
-    return bool(one == other)
-
-
-def _written(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else repr(value)
-    return text if len(text) <= 160 else f"{text[:157]}..."
-
-
-def _listed(got: Any) -> list[Any] | None:
-    """A list, tuple, array or tensor of one dimension as a list of Python's values; None for anything else."""
-    if callable(getattr(got, "tolist", None)):
-        got = got.tolist()
-    return list(got) if isinstance(got, (list, tuple)) else None
 
 
 # ------------------------------------------------------------------------------------------ labels on word pieces
@@ -84,7 +42,7 @@ def piece_labels(answer: Any) -> str:
     """answer(word_ids of T tokens, labels of the words) -> T labels, -100 where none counts."""
 
     def read(got: Any, case: tuple[Any, ...]) -> list[Any]:
-        found = _listed(got)
+        found = listed(got)
         where = f"For word_ids = {case[0]}"
         expect(found is not None, f"{where} you gave {describe(got)}; a list with a label for each token is wanted.")
         words = len({word for word in case[0] if word is not None})
@@ -97,7 +55,7 @@ def piece_labels(answer: Any) -> str:
             raise Mistake(f"{where} you gave {len(found)} labels for {len(case[0])} tokens. {why}.")
         return found
 
-    _judge(
+    judge(
         answer,
         _ALIGNED,
         _piece_labels,
@@ -185,14 +143,14 @@ def to_iob2(answer: Any) -> str:
     """answer(tags in IOB1) -> the same names in IOB2."""
 
     def read(got: Any, case: tuple[Any, ...]) -> list[Any]:
-        found = _listed(got)
+        found = listed(got)
         where = f"For {case[0]}"
         expect(found is not None, f"{where} you gave {describe(got)}; a list of tags is wanted.")
         expect(len(found) == len(case[0]), f"{where} you gave {len(found)} tags; each of the {len(case[0])} words keeps one.")  # fmt: skip
         return found
 
     cases = [(tags,) for tags in _TAGS]
-    _judge(answer, cases, _to_iob2, read, _wrong_tags(), lambda case: str(case[0]))
+    judge(answer, cases, _to_iob2, read, _wrong_tags(), lambda case: str(case[0]))
     return "Whoever reads a file of tags must know which of the two it is: the same letters mark other names."
 
 
@@ -272,7 +230,7 @@ def best_span(answer: Any) -> str:
     """answer(start (T,), end (T,), begin, after, longest) -> the places of the first and the last token."""
 
     def read(got: Any, case: tuple[Any, ...]) -> list[Any]:
-        found = _listed(got)
+        found = listed(got)
         where = f"For {_span_words(case)}"
         wanted = "a pair of places, (first, last), is wanted"
         expect(found is not None and len(found) == 2, f"{where} you gave {describe(got)}; {wanted}.")
@@ -280,7 +238,7 @@ def best_span(answer: Any) -> str:
         expect(all(isinstance(place, int) for place in places), f"{where} you gave {describe(got)}; {wanted}, two whole numbers.")  # fmt: skip
         return places
 
-    _judge(answer, _span_cases(), _best, read, _wrong_spans(), _span_words)
+    judge(answer, _span_cases(), _best, read, _wrong_spans(), _span_words)
     return "All pairs cost T times longest sums, which is nothing beside one layer of BERT."
 
 
@@ -449,7 +407,7 @@ def micro_f1(answer: Any) -> str:
         expect(not math.isnan(number), f"For {_counts(case)} you gave nan, not a number. Where nothing is guessed, precision divides by 0; 2 tp / (2 tp + fp + fn) does not.")  # fmt: skip
         return float(number)
 
-    _judge(answer, cases, _micro, read, _wrong_f1(), _counts)
+    judge(answer, cases, _micro, read, _wrong_f1(), _counts)
     return "What is rightly left out does not count: with many labels that would be nearly everything."
 
 

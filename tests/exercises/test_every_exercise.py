@@ -34,6 +34,9 @@ NO_TENSOR = {
     "patience",
     "evaluations",
     "scores",
+    "sentence_pair",
+    "cut_pair",
+    "count_once",
 }  # these functions return something else
 
 

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score
 
 from course_lib import alignment, datasets
 from course_lib.exercises import tokens_spans_choices as checks
+from course_lib.exercises.tensors import alike
 
 from .exercise_cells import answer_of, cases, exercises_of, expect_sentence
 
@@ -304,8 +305,8 @@ def test_every_check_has_another_right_way_and_many_wrong_ones_here():
 )
 def test_every_known_mistake_differs_from_the_right_answer_and_from_the_others(right, wrong, inputs):
     found = [[right(*case) for case in inputs], *([function(*case) for case in inputs] for _, function in wrong)]
-    alike = [(a, b) for a, b in itertools.combinations(range(len(found)), 2) if checks._alike(found[a], found[b])]
-    assert alike == []
+    same = [(a, b) for a, b in itertools.combinations(range(len(found)), 2) if alike(found[a], found[b])]
+    assert same == []
 
 
 @pytest.mark.parametrize("shape", checks._CHOICES[:2])
