@@ -80,6 +80,8 @@ class PaddedBatches:
         pad: name -> what fills that column; by default 0, and -100 for labels. Give the tokenizer's pad_token_id for
             input_ids where it is not 0.
         lengths_from: the column whose rows tell the lengths.
+        even: pad a little more, to the next of a few lengths at most an eighth apart. Where batches of one run have some
+            hundred shapes, what a processor's library prepares for each shape takes more memory than the model.
 
     Raises:
         ValueError: no columns, no examples, columns of different lengths, neither tokens nor size, or one below 1.
@@ -93,6 +95,7 @@ class PaddedBatches:
         shuffle: int | None = None,
         pad: Mapping[str, int] | None = None,
         lengths_from: str = "input_ids",
+        even: bool = False,
     ) -> None:
         self.examples = _count(columns)
         if tokens is None and size is None:
@@ -110,6 +113,7 @@ class PaddedBatches:
         self._shuffled = shuffle is not None
         self._order = _Order(shuffle)
         self.lengths = torch.tensor(measured)
+        self._widths = self._classes.clamp(max=max(measured)) if even else None
 
     def __len__(self) -> int:
         """How many batches."""
@@ -131,13 +135,14 @@ class PaddedBatches:
 
     def _collate(self, chosen: Tensor) -> dict[str, Tensor]:
         numbers = chosen.tolist()
+        width = 0 if self._widths is None else int(self._widths[chosen].max())
         batch = {}
         for name, column in self.columns.items():
             if isinstance(column, Tensor):
                 batch[name] = column[chosen]
             else:
                 filler = self.pad.get(name, IGNORED if name == "labels" else 0)
-                batch[name] = pad_rows([column[i] for i in numbers], filler)
+                batch[name] = pad_rows([column[i] for i in numbers], filler, width)
         return batch
 
     def restore(self, rows: Tensor) -> Tensor:
@@ -163,8 +168,8 @@ class PaddedBatches:
         self._order.load_state_dict(state)
 
 
-def pad_rows(rows: Sequence[Any], filler: int) -> Tensor:
-    """Rows of different lengths as one tensor, filled up on the right.
+def pad_rows(rows: Sequence[Any], filler: int, width: int = 0) -> Tensor:
+    """Rows of different lengths as one tensor, filled up on the right, to `width` at least.
 
     B lists of numbers -> (B, T); B lists of M lists -> (B, M, T); B numbers -> (B,).
     """
@@ -172,14 +177,14 @@ def pad_rows(rows: Sequence[Any], filler: int) -> Tensor:
     if not isinstance(first, Sequence):
         return torch.tensor(rows)
     if len(first) and isinstance(first[0], Sequence):
-        width = max(len(inner) for row in rows for inner in row)
+        width = max(width, max(len(inner) for row in rows for inner in row))
         choices = max(map(len, rows))
         if any(len(row) != choices for row in rows):
             raise ValueError(
                 f"Examples with {min(map(len, rows))} and with {choices} choices cannot share a batch; give all the same."
             )
         return torch.tensor([[[*inner, *[filler] * (width - len(inner))] for inner in row] for row in rows])
-    width = max(map(len, rows))
+    width = max(width, max(map(len, rows)))
     return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
 
 

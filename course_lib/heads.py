@@ -30,6 +30,7 @@ from course_lib.dropout import Dropout
 from course_lib.inputs import has_numbers, recording
 
 IGNORED = -100  # cross entropy's own ignore_index
+_EVEN = 4  # bits of a number of rows that are kept when it is rounded up
 
 
 @dataclass
@@ -214,11 +215,25 @@ class WordHead(Head):
         if labels is None:
             return self.cls.predictions(tokens), None
         check_labels("labels", labels, tuple(tokens.shape[:2]), self.config.vocab_size)
-        if not full_logits:
-            chosen = labels != IGNORED
-            tokens, labels = tokens[chosen], labels[chosen]  # (labelled, H), (labelled,)
+        if full_logits:
+            logits = self.cls.predictions(tokens)
+            return logits, cross_entropy(logits, labels)
+        chosen = (labels != IGNORED).flatten().nonzero().squeeze(1)
+        tokens, labels = tokens.flatten(0, 1)[chosen], labels.flatten()[chosen]  # (labelled, H), (labelled,)
+        surplus = _even(len(chosen)) - len(chosen)
+        tokens, labels = F.pad(tokens, (0, 0, 0, surplus)), F.pad(labels, (0, surplus), value=IGNORED)
         logits = self.cls.predictions(tokens)
-        return logits, cross_entropy(logits, labels)
+        return logits[: len(chosen)], cross_entropy(logits, labels)
+
+
+def _even(count: int) -> int:
+    """A number of rows rounded up, by an eighth at most, so that few different ones occur.
+
+    Each batch has another number of labels. A processor's library prepares a product of matrices anew for each new
+    size, and keeps what it prepared: after some hundred sizes that is more memory than the model takes.
+    """
+    step = 1 << max(0, (count - 1).bit_length() - _EVEN) if count else 1
+    return -(-count // step) * step
 
 
 class BertForPreTraining(WordHead):
@@ -250,9 +265,7 @@ class BertForPreTraining(WordHead):
             check_labels("next_sentence_label", next_sentence_label, (len(sentences),), 2)
             sentence_loss = cross_entropy(sentences, next_sentence_label)
             loss = word_loss + sentence_loss
-        return PreTrainingOutput(
-            loss, logits, sentences, out.hidden_states, out.attentions, word_loss, sentence_loss
-        )
+        return PreTrainingOutput(loss, logits, sentences, out.hidden_states, out.attentions, word_loss, sentence_loss)
 
 
 class BertForMaskedLM(WordHead):

@@ -109,7 +109,7 @@ class PretrainingBatches:
         columns["attention_mask"] = [[1] * len(ids) for ids in columns["input_ids"]]
         seed = None if self.shuffle is None else int(torch.randint(2**31, (), generator=draws))
         pad = {"input_ids": self.tokenizer.pad_token_id or 0}
-        for batch in PaddedBatches(columns, self.tokens, self.size, seed, pad=pad):
+        for batch in PaddedBatches(columns, self.tokens, self.size, seed, pad=pad, even=True):
             ids = batch["input_ids"]
             inputs, labels = mask_tokens(
                 ids,
@@ -120,6 +120,7 @@ class PretrainingBatches:
                 draws,
                 continues=self._continues,
                 counted=self.counted,
+                lengths=batch["attention_mask"].sum(dim=1),  # the original counts [CLS] and [SEP] too
             )
             yield {**batch, "input_ids": inputs, "labels": labels}
 

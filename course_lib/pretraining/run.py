@@ -34,6 +34,7 @@ from course_lib.pretraining.batches import PretrainingBatches
 from course_lib.pretraining.probes import Probes
 from course_lib.pretraining.tokens import TokenDocuments, open_tokens, tokenize, write_tokens
 from course_lib.training import Evaluation, Recipe, Training, Watcher
+from course_lib.training.sharing import accelerator
 from course_lib.wordpiece import train_wordpiece
 
 # The sizes of "Well-Read Students Learn Better" (Turc et al. 2019) and of the original.
@@ -284,9 +285,11 @@ def _same_choices(folder: Path, choices: dict[str, Any], resume: bool) -> None:
                 f"The run in '{folder}' began with other choices ({'; '.join(other)}): go on with the same, or begin anew "
                 "in another folder."
             )
-    elif (folder / _CARD).is_file() or kept.is_file():
+        return
+    if (folder / _CARD).is_file() or kept.is_file():
         raise TrainingError(f"'{folder}' has a pretraining run already; give another folder, or resume it.")
-    elif training.is_main_process():
+    accelerator().wait_for_everyone()  # else a process could find what another one has just written
+    if training.is_main_process():
         _write(kept, choices)
 
 
@@ -322,8 +325,6 @@ def _tokens(corpus: Corpus, tokenizer: Any, folder: Path | None, name: str) -> T
 
 def _main_first() -> Any:
     """The first process does it and writes files; the others then find them."""
-    from course_lib.training.sharing import accelerator
-
     return accelerator().main_process_first()
 
 
