@@ -19,7 +19,7 @@ from course_lib.training.loop import fit, versions
 from course_lib.training.losses import IGNORED, ModelLoss, WeightedCrossEntropy, class_weights
 from course_lib.training.recipe import FINE_TUNING, Recipe
 from course_lib.training.seeds import set_seed
-from course_lib.training.sharing import is_alone, is_main_process
+from course_lib.training.sharing import is_alone, is_main_process, is_sharded
 from course_lib.training.watching import LivePlot, ProgressBar, TensorBoard, Watcher
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "fit",
     "is_alone",
     "is_main_process",
+    "is_sharded",
     "logits_and_labels",
     "prepare_output",
     "save_model",

@@ -149,7 +149,7 @@ class _Run:
         self.seconds_before, self.began = 0.0, perf_counter()
         self.whole = True  # no step is half done
         self.epoch_began: dict[str, Any] = {}  # random numbers and data, where this epoch began
-        self.looked_from: dict[str, Any] | None = None  # random numbers, before the next step's batches were taken
+        self.looked_from: dict[str, Any] | None = None  # random numbers, where the next batches were looked at
 
     def _planned_steps(self) -> int | None:
         """Steps of the whole run; None where the batches do not know their number and the rate does not need it."""
@@ -216,10 +216,7 @@ class _Run:
             self.model.train()
             steps = _Ahead(self._steps_of_epoch())
             for step in steps:
-                if self._train_step(step, interrupts.asked):
-                    raise KeyboardInterrupt
-                if self.share.processes == 1:
-                    interrupts.raise_if_asked()
+                self._train_step(step, interrupts)
                 every, save = self.recipe.evaluate_every, self.recipe.save_every
                 if every and self.step % every == 0 and not self._at_the_end():
                     self.looked_from = random_state()
@@ -236,6 +233,7 @@ class _Run:
                     )
             if self.stopped:
                 break
+            self.looked_from = None
             self._evaluate(end_of_epoch=True)
             self.epoch, self.batches, self.epoch_began = self.epoch + 1, 0, {}
             if self.output is not None:
@@ -253,15 +251,20 @@ class _Run:
             batches = iter(self.train)
             for _ in itertools.islice(batches, self.batches):
                 pass
+            ahead: list[Batch] = []
+            if self.looked_from is not None:
+                set_random_state(self.looked_from)
+                ahead = list(itertools.islice(batches, self.recipe.accumulate))
             set_random_state(now)
+            if ahead:
+                yield ahead
         else:
             self.epoch_began = {"random": random_state(), "data": self._data_state()}
             batches = iter(self.train)
         while step := list(itertools.islice(batches, self.recipe.accumulate)):
             yield step
 
-    def _train_step(self, batches: list[Batch], asked: bool) -> bool:
-        """One step of all processes; `asked` to stop? It returns whether any of them was, so that all stop together."""
+    def _train_step(self, batches: list[Batch], interrupts: Interrupts) -> None:
         # items of each term of the loss, (terms,)
         everything = torch.stack([item_counts(self.loss, batch) for batch in batches]).sum(dim=0)
         parts = [self.share.rows(batch) for batch in batches]
@@ -280,7 +283,7 @@ class _Run:
                 loss = weighted(loss, counts / everything.clamp(min=1e-30) * self.share.processes)
                 value += loss.item() / self.share.processes
                 self.accelerator.backward(loss)
-        value, stops = sum_over_processes(self.share, value, float(asked))
+        value, stops = sum_over_processes(self.share, value, float(interrupts.asked))
         if not math.isfinite(value):
             self._diverged(value, batches)
         if self.recipe.clip is not None:
@@ -297,7 +300,10 @@ class _Run:
         self.steps.append(Step(self.step, value, rate))
         for watcher in self.watchers:
             watcher.step(self.steps[-1])
-        return stops > 0
+        if self.share.processes == 1:
+            interrupts.raise_if_asked()
+        elif stops:  # one that was asked stops all, after the same step
+            raise KeyboardInterrupt
 
     def _diverged(self, value: float, batches: list[Batch]) -> None:
         where = f"is {value} at step {self.step + 1}"
@@ -395,13 +401,14 @@ class _Run:
         began = self.epoch_began
         if not began:  # between two epochs
             began = {"random": random_state(), "data": self._data_state()}
-        now = self.looked_from or random_state()
+        now = random_state()
         schedule = None if self.schedule is None else self.schedule.state_dict()
 
         def write(folder: Path) -> None:
             with _only_errors():
                 self.accelerator.save_state(str(folder))
-            mine = {"began": began, "now": now, "schedule": schedule}
+            self._unmake_steps()
+            mine = {"began": began, "looked_from": self.looked_from, "now": now, "schedule": schedule}
             torch.save(mine, folder / f"random-{self.share.process}.pt")
 
         checkpoints.write_checkpoint(
@@ -449,19 +456,29 @@ class _Run:
         if self.schedule is not None and mine["schedule"] is not None:
             self.schedule.load_state_dict(mine["schedule"])
         self.step, self.epoch, self.batches = state["step"], state["epoch"], state["batches"]
+        self._unmake_steps()
         self.total, self.items, self.stale = state["total"], state["items"], state["stale"]
         self.stopped, self.seconds_before = state["stopped"], state["seconds"]
         self.records = [Record(**record) for record in state["records"]]
         self.steps = [Step(*step) for step in state["steps"]]
         if state["best"] is not None:
             self.best = next(record for record in self.records if record.step == state["best"])
-            self.best_weights = checkpoints.load_weights(self.given, self.output)
+            best = checkpoints.load_weights(self.given, self.output)
+            if self.sharded:
+                self.given.load_state_dict(best)
+            else:
+                self.best_weights = best
         if self.batches:
-            self.epoch_began = mine["began"]
+            self.epoch_began, self.looked_from = mine["began"], mine["looked_from"]
         else:
             self._set_data_state(mine["began"]["data"])
         set_random_state(mine["now"])
         return True
+
+    def _unmake_steps(self) -> None:
+        """Before its first step, an optimiser in parts is saved and loaded with a step of length 0, which it counts."""
+        if self.step == 0:
+            self.optimizer.state.clear()
 
     def _data_state(self) -> dict[str, Any]:
         state = getattr(self.train, "state_dict", None)

@@ -86,7 +86,7 @@ def accelerator() -> Accelerator:
     return Accelerator(device_placement=False, cpu=not is_alone() and not torch.accelerator.is_available())
 
 
-def is_sharded(accelerator: Accelerator) -> bool:
+def is_sharded(connection: Accelerator | None = None) -> bool:
     """Does each process have a part of the weights (FSDP), and not all of them?
 
     Raises:
@@ -94,9 +94,10 @@ def is_sharded(accelerator: Accelerator) -> bool:
     """
     from accelerate import DistributedType
 
-    if accelerator.distributed_type != DistributedType.FSDP:
+    connection = accelerator() if connection is None else connection
+    if connection.distributed_type != DistributedType.FSDP:
         return False
-    if not accelerator.is_fsdp2:
+    if not connection.is_fsdp2:
         raise TrainingError(
             "accelerate is configured for FSDP of version 1, and here parameters have groups of their own, which version "
             "2 keeps: give --fsdp_version 2, or fsdp_version: 2 in its configuration."

@@ -159,6 +159,28 @@ def test_evaluated_every_n_steps_at_the_end_of_each_epoch_and_of_the_run() -> No
     assert [e.step for e in report.epochs] == [4, 8]
 
 
+@pytest.mark.parametrize("length", [True, False])
+def test_an_epoch_that_ends_where_an_evaluation_is_due_is_evaluated_once_as_its_end(length) -> None:
+    data = batches()
+    if not length:
+
+        class Unknown:
+            def __iter__(self):
+                return iter(data)
+
+    _, report = run(data=data if length else Unknown(), epochs=2, evaluate_every=2)
+    assert [(r.number, r.step, r.end_of_epoch) for r in report.records] == [
+        (1, 2, False),
+        (1, 4, True),
+        (2, 6, False),
+        (2, 8, True),
+    ]
+    _, seldom = run(epochs=2)
+    assert report.steps == seldom.steps and [r.train_loss for r in report.epochs] == [
+        r.train_loss for r in seldom.epochs
+    ]
+
+
 def test_a_run_shorter_than_the_interval_of_evaluation_is_evaluated_all_the_same() -> None:
     """A repository's log: 36 steps in all, evaluation every 100, so the best was step 0, untrained: 4.92 %."""
     _, report = run(epochs=9, evaluate_every=100, learning_rate=0.1)

@@ -139,6 +139,41 @@ def test_no_example_is_lost_or_doubled(tmp_path) -> None:
     assert second.labels == complete.labels[4:]  # the epoch begins again, its first two batches are passed over
 
 
+class Drawn(Seen):
+    """Batches that draw random numbers when they are taken, as one that hides words does."""
+
+    def __iter__(self):
+        for batch in self.inner:
+            yield {**batch, "x": batch["x"] + 0.1 * torch.randn_like(batch["x"])}
+        torch.rand(1)
+
+
+# 4 steps an epoch, 3 dev batches after the second and the fourth: passes 1 2 (3 4 5) 6 7 (8 9 10) 11 12 ...
+@pytest.mark.parametrize("moment", [2, 4, 6, 7, 9, 11, 16])
+def test_it_goes_on_the_same_where_a_step_was_looked_at_before_an_evaluation(tmp_path, moment) -> None:
+    options = {**OPTIONS, "evaluate_every": 2}
+
+    class Draws(Fragile):
+        """Draws also when it is evaluated."""
+
+        def forward(self, x, labels=None):
+            torch.rand(1)
+            return super().forward(x, labels)
+
+    def train(output, moment=None, resume=False):
+        set_seed(99 if resume else 3)
+        model = Draws(moment)
+        save = {} if output else {"save_every": None}
+        return model, fit(model, Drawn(), dev_batches(), output=output, resume=resume, **{**options, **save})
+
+    whole = train(None)
+    with pytest.raises(Killed):
+        train(tmp_path, moment)
+    model, report = train(tmp_path, resume=True)
+    assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+    assert [(r.step, r.scores) for r in report.records] == [(r.step, r.scores) for r in whole[1].records]
+
+
 def test_a_dataloader_goes_on_too(tmp_path) -> None:
     from torch.utils.data import DataLoader
 
