@@ -4,5 +4,6 @@ from course_lib.corpus.corpus import Corpus
 from course_lib.corpus.packages import PACKAGES, docstrings
 from course_lib.corpus.reading import read_corpus
 from course_lib.corpus.sentences import split_sentences
+from course_lib.corpus.topics import TOPICS, docstring_topics
 
-__all__ = ["PACKAGES", "Corpus", "docstrings", "read_corpus", "split_sentences"]
+__all__ = ["PACKAGES", "TOPICS", "Corpus", "docstring_topics", "docstrings", "read_corpus", "split_sentences"]

@@ -56,7 +56,10 @@ _TYPED_NAME = re.compile(
     r"(?:\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)|<[^<>]*>)\s*(?:[:—]|--?(?=\s))\s*"
 )
 # ... "name: ", "`name` -- ", and two columns, "name    "
-_NAME = re.compile(r"(?:[`*]{1,2}[\w.*=\[\]'\"-]+[`*]{1,2}|[A-Za-z]*[_.*\d][\w.*]*|[a-z]\w*)\s*(?::|--)\s+(?=\S)")
+_NAME = re.compile(
+    r"(?:[`*]{1,2}[\w.*=\[\]'\"-]+[`*]{1,2}|[A-Za-z]*[_.*\d][\w.*]*|[a-z]\w*|[A-Z]\w*(?:Error|Exception|Warning))"
+    r"\s*(?::|--)\s+(?=\S)"
+)
 _COLUMN = re.compile(r"[`'\"]?[A-Za-z_*][\w.*]*\w(?:\([^()]*\))?[`'\"]?(?:\s{2,}|\s+--?\s+)(?=\S)")
 
 
@@ -245,24 +248,28 @@ class _Lines:
 
 # ---------------------------------------------------------------------------------------------------- within a line
 
+_TAGS = (
+    "a|abbr|b|blockquote|br|center|code|dd|del|details|div|dl|dt|em|figure|font|frameworkcontent|h[1-6]|hfoptions?|hr|i|"
+    "iframe|img|kbd|li|ol|p|pre|pt|section|small|source|span|strong|sub|summary|sup|table|tbody|td|tf|th|thead|Tip|tr|tt|"
+    "u|ul|var|video|Youtube"
+)
 # A character without which there is nothing to find (looking for it is fast), the pattern, and what stays of it.
 _INLINE: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
     (mark, re.compile(pattern, re.DOTALL), into)
     for mark, pattern, into in (
-        ("<", r"</?\w+(?:\s[^<>]*)?/?>", " "),  # <Tip>, <br/>
+        ("<", rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", " "),
         ("[", r"!\[[^\]]*\]\([^)]*\)", " "),
         ("`", r"\[`+~?([^`\]]+)`+\](?:\([^)\s]*\))?", r"\1"),  # [`~Trainer.train`]
         ("[", r"\[([^\[\]]+)\]\((?:https?:|[./#\w-])[^)\s]*\)", r"\1"),  # [text](url)
         ("`", r":(?:\w+:)?math:`([^`]*)`", r"$\1$"),
-        ("`", r":[\w:+-]+:`~?(?:[^`<]*\.)?~([^`]+)`", r"\1"),
         ("`", r":[\w:+-]+:`~(?:[^`<>]*\.)?([^`<>.]+)`", r"\1"),  # :class:`~torch.nn.Module` shows as Module
         ("`", r":[\w:+-]+:`!?([^`<]+?)\s*<[^`>]*>`", r"\1"),
-        ("`", r":[\w:+-]+:`!?~?([^`]+)`", r"\1"),
+        ("`", r":[\w:+-]+:`!?~?\.?([^`]+)`", r"\1"),
         ("`", r"`([^`<]+?)\s*<[^`>]+>`_{0,2}", r"\1"),  # `text <address>`_
         ("[", r"\s?\[(?:\d+|[A-Z][\w+&.-]*\d{2,4}[a-z]?|#\w*)\]_", ""),  # [1]_
         ("|", r"\|(\w[\w-]*)\|_{0,2}", r"\1"),  # |substitution|
         ("`", r"``(.*?)``", r"\1"),
-        ("`", r"`([^`]*)`_{0,2}", r"\1"),
+        ("`", r"`(?:~?\.(?=[A-Z]|[\w.]+\.))?([^`]*)`_{0,2}", r"\1"),  # `.Axes.plot`
         ("<", r"\s?<(?:https?|ftp|mailto):[^>\s]*>", ""),
         (":", r"\(?\b(?:https?|ftp)://[^\s)>\]]*[^\s)>\].,;:]\)?", " "),
         ("*", r"(?<![\w*])\*\*(?=\S)([^*]+?)(?<=\S)\*\*(?!\w)", r"\1"),
@@ -287,21 +294,24 @@ def plain(text: str) -> str:
 
 _EMPTY_BRACKETS = re.compile(r"\s*[(\[]\s*(?:see|cf\.)?[\s,;.:]*[)\]]", re.IGNORECASE)
 _OPEN_BRACKET = re.compile(r"\s*\((?:see|cf|e\.g|i\.e|from)?\.?$")
-_BEFORE_MARK = re.compile(r"\s+([,.;:!?)\]])(?=\s|$)")
+_BEFORE_MARK = re.compile(r"(?<=\S) +([,.;:!?)\]])(?=\s|$)")
 _TYPE = (
     r"(?:int|integer|float|str|string|bool|boolean|Tensor|dict|list|tuple|array|ndarray|callable|object|None|any|Any)"
 )
 _TYPES_FIRST = re.compile(
-    rf"^\(?{_TYPE}\)?\s+(?=[A-Z])"  # bool True if ...
-    rf"|^(?:{_TYPE}|Optional|Union|List|Dict|Tuple)\b[^.:]{{0,40}}:\s+(?=\w)"  # Optional[int]: the ...
-    r"|^[\w.\[\], ]+(?:\s\|\s[\w.\[\], ]+)+:\s+(?=\w)"  # str | None: the ...
+    rf"\(?{_TYPE}\)?\s+(?=[A-Z])"  # bool True if ...
+    rf"|(?:{_TYPE}|Optional|Union|List|Dict|Tuple)\b[^.:]{{0,40}}:\s+(?=\w)"  # Optional[int]: the ...
+    r"|[\w.\[\], ]+(?:\s\|\s[\w.\[\], ]+)+:\s+(?=\w)"  # str | None: the ...
 )
 
 
 def tidy(sentence: str) -> str:
     """Close the holes that left-out markup makes: empty brackets, blanks before a comma."""
-    sentence = _BEFORE_MARK.sub(r"\1", _EMPTY_BRACKETS.sub("", sentence))
-    sentence = _TYPES_FIRST.sub("", _OPEN_BRACKET.sub("", sentence))
+    if "(" in sentence or "[" in sentence:
+        sentence = _OPEN_BRACKET.sub("", _EMPTY_BRACKETS.sub("", sentence))
+    sentence = _BEFORE_MARK.sub(r"\1", sentence)
+    if types := _TYPES_FIRST.match(sentence):
+        sentence = sentence[types.end() :]
     return " ".join(sentence.split()).strip("|>•–—,;- ")
 
 

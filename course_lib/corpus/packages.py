@@ -77,92 +77,118 @@ def docstrings(packages: Sequence[str] | None = None) -> Corpus:
     """
     if isinstance(packages, str):
         packages = (packages,)
+    installed = _Installed()
     found, missing = [], []
     for name in PACKAGES if packages is None else dict.fromkeys(packages):
-        package = _find(name)
+        package = installed.find(name)
         if package is not None:
             found.append(package)
         elif packages is None:
             missing.append(name)
         else:
-            raise _not_installed(name)
-    documents, seen, dropped, whole = Examples(), set(), 0, 0
+            raise installed.missing(name)
+    found = list({package.name: package for package in found}.values())
+    documents, seen = Examples(), _Seen()
     with _no_collection():
         for package in found:
-            for modules in _modules(package):
-                kept: list[str] = []
-                for paragraph in modules:
-                    text = " ".join(paragraph)
-                    whole += len(text)
-                    key = hash(text)
-                    if key in seen:
-                        dropped += len(text)
-                        continue
-                    seen.add(key)
-                    kept += paragraph
-                if kept:
-                    documents.append(Document(tuple(kept), package.name))
+            for paragraphs in _modules(package):
+                sentences = tuple(
+                    sentence for paragraph in paragraphs if seen.is_new(paragraph) for sentence in paragraph
+                )
+                if sentences:
+                    documents.append(Document(sentences, package.name))
     if not documents:
         raise DataError(
             f"No docstrings were found in {', '.join(p.name for p in found) or 'no package'}; name packages that have Python "
             "sources, such as 'torch', or None for all."
         )
-    notes = [f"{dropped / whole:.0%} of the text stood in several places and was kept once ({dropped:,} characters)."]
+    notes = [seen.note()]
     if missing:
         notes.append(f"Not installed, so not read: {', '.join(missing)}.")
     return Corpus(documents, "docstrings", {p.name: p.version for p in found}, tuple(notes))
 
 
+class _Seen:
+    """Paragraphs that came before, and how many characters were repeats of them."""
+
+    def __init__(self) -> None:
+        self.hashes: set[int] = set()
+        self.whole = self.repeated = 0
+
+    def is_new(self, paragraph: list[str]) -> bool:
+        key = hash(tuple(paragraph))
+        size = sum(map(len, paragraph))
+        self.whole += size
+        if key in self.hashes:
+            self.repeated += size
+            return False
+        self.hashes.add(key)
+        return True
+
+    def note(self) -> str:
+        return (
+            f"{self.repeated / self.whole:.0%} of the text stood in several places and was kept once "
+            f"({self.repeated:,} of {self.whole:,} characters left out)."
+        )
+
+
 # ---------------------------------------------------------------------------------------------------- finding
 
 
-@functools.cache
-def _distributions() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()
+class _Installed:
+    """What is installed in this Python, looked up once, and only as far as it is asked for."""
+
+    @functools.cached_property
+    def owners(self) -> Mapping[str, list[str]]:
+        """The name to import -> the distributions that bring it."""
+        return importlib.metadata.packages_distributions()
+
+    def find(self, name: str) -> _Package | None:
+        """Return where a package's sources are and its version, without importing it."""
+        if name == PYTHON:
+            return _Package(PYTHON, platform.python_version(), (Path(sysconfig.get_path("stdlib")),))
+        imported = name if _roots(name) else self.import_name(name)
+        roots = _roots(imported)
+        return _Package(imported, self.version(imported), roots) if roots else None
+
+    def import_name(self, name: str) -> str:
+        """Return the name to import: of "scikit-learn" it is "sklearn"."""
+        wanted = name.lower().replace("_", "-")
+        names = [
+            imported
+            for imported, distributions in self.owners.items()
+            if not imported.startswith("_") and wanted in (d.lower().replace("_", "-") for d in distributions)
+        ]
+        return min(names, key=len) if names else name
+
+    def version(self, imported: str) -> str:
+        """Return the version of the distribution that brings a package, or "" if that is not known."""
+        try:
+            return importlib.metadata.version(imported)
+        except importlib.metadata.PackageNotFoundError:
+            owners = self.owners.get(imported)
+            return importlib.metadata.version(owners[0]) if owners else ""
+
+    def missing(self, name: str) -> DataError:
+        """Return the fault that a package is not installed."""
+        near = difflib.get_close_matches(name, [PYTHON, *self.owners], n=1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        return DataError(
+            f"There is no package '{name}' in this Python{hint}; install it, or name one that is there, such as 'torch', "
+            "or 'python' for the standard library."
+        )
 
 
-def _find(name: str) -> _Package | None:
-    """Return where a package's sources are and its version, without importing it."""
-    if name == PYTHON:
-        return _Package(PYTHON, platform.python_version(), (Path(sysconfig.get_path("stdlib")),))
-    imported = _import_name(name)
+def _roots(imported: str) -> tuple[Path, ...]:
+    """Return the folders of a package, or the file of a module; none if there is none of this name."""
     try:
         spec = importlib.util.find_spec(imported) if imported.isidentifier() else None
     except (ImportError, ValueError):  # a broken package, or __main__
-        return None
+        return ()
     if spec is None or spec.origin in ("built-in", "frozen"):
-        return None
-    roots = [Path(p) for p in spec.submodule_search_locations or ()]
-    if not roots and spec.origin:
-        roots = [Path(spec.origin)]
-    return _Package(imported, _version(imported), tuple(roots))
-
-
-def _import_name(name: str) -> str:
-    """Return the name to import: of "scikit-learn" it is "sklearn"."""
-    if name in _distributions() or not name.replace("-", "_").replace(".", "_").isidentifier():
-        return name
-    wanted = name.lower().replace("_", "-")
-    names = [
-        imported
-        for imported, owners in _distributions().items()
-        if not imported.startswith("_") and any(owner.lower().replace("_", "-") == wanted for owner in owners)
-    ]
-    return min(names, key=len) if names else name
-
-
-def _version(imported: str) -> str:
-    owners = _distributions().get(imported)
-    return importlib.metadata.version(owners[0]) if owners else ""
-
-
-def _not_installed(name: str) -> DataError:
-    near = difflib.get_close_matches(name, [PYTHON, *_distributions()], n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
-    return DataError(
-        f"There is no package '{name}' in this Python{hint}; install it, or name one that is there, such as 'torch', or "
-        "'python' for the standard library."
-    )
+        return ()
+    folders = tuple(Path(path) for path in spec.submodule_search_locations or ())
+    return folders or ((Path(spec.origin),) if spec.origin else ())
 
 
 # ---------------------------------------------------------------------------------------------------- reading
