@@ -2,6 +2,7 @@
 
 tokens.py       a corpus as ids on disk, mapped into memory
 batches.py      rows and hidden words, anew each time through
+positions.py    a better beginning for the position table
 run.py          pretrain: vocabulary, model, training, card
 baselines.py    what guessing from counts alone reaches
 probes.py       what the model guesses while it learns
@@ -10,6 +11,7 @@ command.py      python -m course_lib pretrain
 
 from course_lib.pretraining.baselines import NGrams
 from course_lib.pretraining.batches import PretrainingBatches
+from course_lib.pretraining.positions import begin_as_sinusoids, sinusoids
 from course_lib.pretraining.probes import Probes, fill_mask, neighbours
 from course_lib.pretraining.run import (
     PRETRAINING,
@@ -32,6 +34,7 @@ __all__ = [
     "PretrainingLoss",
     "Probes",
     "TokenDocuments",
+    "begin_as_sinusoids",
     "fill_mask",
     "kept_counts",
     "load_pretrained",
@@ -39,6 +42,7 @@ __all__ = [
     "open_tokens",
     "pretrain",
     "pretraining_scores",
+    "sinusoids",
     "tokenize",
     "write_tokens",
 ]

@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--whole-words", action="store_true", help="hide all pieces of a word or none")
     parser.add_argument("--counted", action="store_true", help="hide exactly 15 %% of each row, as the original did")
     parser.add_argument("--dropout", type=float, help="(0.1; 0 learns more in a short run)")
+    parser.add_argument(
+        "--waves", action="store_true", help="positions begin as sinusoids, which shortens the plateau at the start"
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps (10000)")
     parser.add_argument("--learning-rate", type=float, help="the highest of the schedule (5e-4)")
     parser.add_argument("--weight-decay", type=float, help="(0.01)")
@@ -107,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
             whole_words=arguments.whole_words,
             counted=arguments.counted,
             dropout=arguments.dropout,
+            waves=arguments.waves,
             output=arguments.output,
             resume=arguments.resume,
             seed=arguments.seed,

@@ -31,6 +31,7 @@ from course_lib.heads import BertForMaskedLM, BertForPreTraining
 from course_lib.masking import IGNORED
 from course_lib.pretraining.baselines import NGrams
 from course_lib.pretraining.batches import PretrainingBatches
+from course_lib.pretraining.positions import begin_as_sinusoids
 from course_lib.pretraining.probes import Probes
 from course_lib.pretraining.tokens import TokenDocuments, open_tokens, tokenize, write_tokens
 from course_lib.training import Evaluation, Recipe, Training, Watcher
@@ -154,6 +155,7 @@ def pretrain(
     whole_words: bool = False,
     counted: bool = False,
     dropout: float | None = None,
+    waves: bool = False,
     recipe: Recipe = PRETRAINING,
     output: str | Path | None = None,
     resume: bool = False,
@@ -177,6 +179,7 @@ def pretrain(
         crossing: may a row without pairs go on with the next document?
         whole_words, counted: how words are hidden (`mask_tokens`).
         dropout: in place of the 0.1 of the original; 0 learns more in a short run.
+        waves: let the positions of a new model begin as sinusoids (`positions`), which shortens the plateau at the start.
         recipe: how to train; `changes` are fields of it, as in `pretrain(corpus, steps=200)`.
         output: a folder for all of it; a run that was cut off goes on from there with resume=True.
         seed: of new weights, dropout, rows and hidden words.
@@ -196,7 +199,7 @@ def pretrain(
         "config": config if isinstance(config, str) else dataclasses.asdict(config),
         "from": None if model is None else str(model), "corpus": corpus.name, "pairs": pairs, "length": length,
         "batch_tokens": batch_tokens, "batch_size": batch_size, "crossing": crossing, "whole_words": whole_words,
-        "counted": counted, "dropout": dropout, "vocabulary": vocabulary, "seed": seed,
+        "counted": counted, "dropout": dropout, "waves": waves, "vocabulary": vocabulary, "seed": seed,
     }  # fmt: skip
     if folder is not None:
         training.prepare_output(folder, resume=resume)
@@ -207,6 +210,8 @@ def pretrain(
     held_out = _tokens(dev_corpus, tokenizer, folder, "dev")
     training.set_seed(seed)
     built = _model(config, model, tokenizer, pairs, length, dropout)
+    if waves and model is None:
+        begin_as_sinusoids(built)
     sizes = {"length": length, "tokens": batch_tokens, "size": batch_size, "pairs": pairs, "crossing": crossing}
     masks = {"whole_words": whole_words, "counted": counted}
     batches = PretrainingBatches(train, tokenizer, **sizes, **masks, shuffle=seed)
