@@ -142,6 +142,21 @@ def test_transformers_fills_the_mask_as_we_do(done) -> None:
     assert [one["score"] for one in theirs] == pytest.approx([one["score"] for one in ours], abs=1e-4)
 
 
+def test_half_the_bits_are_half_the_file_and_load_as_whole_ones(done, tmp_path) -> None:
+    from transformers import AutoModelForPreTraining
+
+    result, folder, _ = done
+    half = result.save(tmp_path / "half", half=True)
+    sizes = [(place / "model.safetensors").stat().st_size for place in (folder, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    whole, again = weights(result.model), weights(load_pretrained(half).model)
+    assert again.keys() == whole.keys() and all(w.dtype == torch.float32 for w in again.values())
+    assert all(((again[n] - w).abs() <= w.abs() / 2048 + 1e-7).all() for n, w in whole.items())
+    theirs = AutoModelForPreTraining.from_pretrained(half)
+    assert theirs.dtype == torch.float32
+    assert torch.equal(theirs.bert.embeddings.word_embeddings.weight, again["bert.embeddings.word_embeddings.weight"])
+
+
 class StopAt(Watcher):
     def __init__(self, step: int) -> None:
         self.at = step
