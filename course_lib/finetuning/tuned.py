@@ -289,7 +289,8 @@ def fine_tune(
     else:
         batches = kind.batches(train, tokenizer, shuffle=seed, **sizes)
     columns = [part.columns for part in (train, dev) if part is not None]
-    with contextlib.nullcontext() if streamed else rows_that_occur(model, columns):
+    every_row = streamed or training.is_sharded()  # in parts, the table is saved by its parameters' own names
+    with contextlib.nullcontext() if every_row else rows_that_occur(model, columns):
         history = training.fit(
             model,
             batches,

@@ -90,7 +90,8 @@ def is_sharded(connection: Accelerator | None = None) -> bool:
     """Does each process have a part of the weights (FSDP), and not all of them?
 
     Raises:
-        TrainingError: FSDP of version 1, whose parameters are no longer those that the optimiser's groups name.
+        TrainingError: FSDP of version 1, whose parameters are no longer those that the optimiser's groups name; or with
+            accelerate's own recomputing of layers.
     """
     from accelerate import DistributedType
 
@@ -101,6 +102,11 @@ def is_sharded(connection: Accelerator | None = None) -> bool:
         raise TrainingError(
             "accelerate is configured for FSDP of version 1, and here parameters have groups of their own, which version "
             "2 keeps: give --fsdp_version 2, or fsdp_version: 2 in its configuration."
+        )
+    if connection.state.fsdp_plugin.activation_checkpointing:  # torch is told not to restore the random numbers
+        raise TrainingError(
+            "accelerate is configured to recompute layers (fsdp_activation_checkpointing), and would drop other places the "
+            "second time: leave it out, and set model.bert.gradient_checkpointing = True."
         )
     return True
 

@@ -208,15 +208,23 @@ def shard_from_now_on() -> None:
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
-    os.environ.update(  # what `accelerate launch` sets
-        ACCELERATE_USE_FSDP="true",
-        FSDP_VERSION="2",
-        FSDP_AUTO_WRAP_POLICY="TRANSFORMER_BASED_WRAP",
-        FSDP_TRANSFORMER_CLS_TO_WRAP="Layer",
-    )
+    os.environ.update(documented_environment())
     for state in (PartialState, AcceleratorState):
         state._shared_state["distributed_type"] = DistributedType.FSDP
     AcceleratorState._shared_state["fsdp_plugin"] = FullyShardedDataParallelPlugin()
+
+
+def documented_environment() -> dict[str, str]:
+    """What accelerate tells the processes of the command that docs/several_machines.md gives for FSDP."""
+    from accelerate.commands import launch
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    page = (Path(__file__).parents[2] / "docs" / "several_machines.md").read_text(encoding="utf-8")
+    command = page[page.index("accelerate launch --use_fsdp") :].split("```")[0].replace("\\\n", " ").split()
+    arguments, _, _ = launch._validate_launch_command(launch.launch_command_parser().parse_args(command[2:]))
+    assert arguments.training_script == "course_lib" and arguments.module
+    environment = prepare_multi_gpu_env(arguments)
+    return {name: value for name, value in environment.items() if name.startswith(("FSDP_", "ACCELERATE_USE_FSDP"))}
 
 
 # ------------------------------------------------------------------------------------------------

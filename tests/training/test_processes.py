@@ -145,8 +145,14 @@ def test_a_run_in_parts_that_was_killed_goes_on_to_the_same_weights(two, again) 
         assert after["weights"] == before["weights"] and after["losses"] == before["losses"]
 
 
-def test_fsdp_of_version_1_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("version", "recomputes", "words"),
+    [(1, False, "give --fsdp_version 2"), (2, True, "would drop other places the second time: leave it out")],
+)
+def test_an_fsdp_that_would_train_something_else_is_refused(version, recomputes, words) -> None:
     from accelerate import DistributedType
 
-    with pytest.raises(TrainingError, match="give --fsdp_version 2"):
-        is_sharded(SimpleNamespace(distributed_type=DistributedType.FSDP, is_fsdp2=False))
+    plugin = SimpleNamespace(fsdp_version=version, activation_checkpointing=recomputes)
+    state = SimpleNamespace(fsdp_plugin=plugin)
+    with pytest.raises(TrainingError, match=words):
+        is_sharded(SimpleNamespace(distributed_type=DistributedType.FSDP, is_fsdp2=version == 2, state=state))
