@@ -172,11 +172,20 @@ def _texts(path: Path) -> Iterator[Sequence[str]]:
     if form == "WikiText":
         for _, lines in source.items():
             yield [_WIKITEXT_MARK.sub(r"\1", line) for line in lines if not _WIKITEXT_TITLE.fullmatch(line)]
-    elif is_wrapped(lines for _, lines in itertools.islice(source.items(), 400)):
+    elif is_wrapped(_first(source, 2_000)):
         yield from _wrapped(source.items)
     else:
         for _, lines in source.items():
             yield lines
+
+
+def _first(source: Source, count: int) -> Iterator[Sequence[str]]:
+    """Go through the first blocks of lines, about as many lines as wanted."""
+    for _, lines in source.items():
+        yield lines
+        count -= len(lines)
+        if count <= 0:
+            return
 
 
 def is_wrapped(blocks: Iterable[Sequence[str]]) -> bool:
