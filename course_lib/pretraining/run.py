@@ -134,17 +134,23 @@ class Pretrained:
 
         return neighbours(self.model, self.tokenizer, word, most)
 
-    def save(self, folder: str | Path, *, half: bool = False) -> Path:
+    def save(self, folder: str | Path, *, half: bool = False, positions: int | None = None) -> Path:
         """Model, tokenizer and card into a folder, as transformers and `load_pretrained` read them.
 
         Args:
             half: numbers of 16 bits in the file, which is half as big; config.json says float32, so whoever loads it
                 gets 32 bits. A weight changes by 1 / 2,048 of itself at most.
+            positions: keep so many rows of the position table, such as the length of the rows that were trained on: what
+                comes after them is as it was drawn, and a longer text would get numbers that mean nothing.
 
         Raises:
             TrainingError: the folder cannot be written.
+            ValueError: more positions than there are.
         """
         from safetensors.torch import load_file, save_file
+
+        if positions is not None:
+            return dataclasses.replace(self, model=_with_positions(self.model, positions)).save(folder, half=half)
 
         folder = Path(folder).expanduser()
         training.prepare_output(folder, resume=True)
@@ -153,7 +159,10 @@ class Pretrained:
             path, part = folder / "model.safetensors", folder / "model.safetensors.part"
             save_file({name: w.half() for name, w in load_file(path).items()}, part, metadata={"format": "pt"})
             part.replace(path)
+        longest = self.tokenizer.model_max_length
+        self.tokenizer.model_max_length = min(longest, self.model.config.max_position_embeddings)
         self.tokenizer.save_pretrained(folder)
+        self.tokenizer.model_max_length = longest
         _write(folder / _CARD, self.card)
         return folder
 
@@ -384,6 +393,18 @@ def _model(
     if torch.accelerator.is_available() and training.is_alone():  # several processes find their own devices in fit
         built.to(torch.accelerator.current_accelerator())
     return built
+
+
+def _with_positions(model: nn.Module, positions: int) -> nn.Module:
+    """The same model with fewer positions."""
+    config = model.config
+    if not 1 <= positions <= config.max_position_embeddings:
+        raise ValueError(f"positions is {positions}; the model has {config.max_position_embeddings}, so 1 to that fit.")
+    smaller = type(model)(dataclasses.replace(config, max_position_embeddings=positions))
+    name = "bert.embeddings.position_embeddings.weight"
+    weights = model.state_dict()
+    smaller.load_state_dict({**weights, name: weights[name][:positions]})
+    return smaller.eval()
 
 
 def _counts(documents: TokenDocuments) -> dict[str, int]:

@@ -157,6 +157,17 @@ def test_half_the_bits_are_half_the_file_and_load_as_whole_ones(done, tmp_path) 
     assert torch.equal(theirs.bert.embeddings.word_embeddings.weight, again["bert.embeddings.word_embeddings.weight"])
 
 
+def test_positions_that_were_not_trained_can_be_left_out(done, tmp_path) -> None:
+    result, _, _ = done
+    again = load_pretrained(result.save(tmp_path / "short", positions=24))
+    assert again.model.config.max_position_embeddings == again.tokenizer.model_max_length == 24
+    assert result.model.config.max_position_embeddings == 48 and result.tokenizer.model_max_length == 512
+    text = "the [MASK] is here."
+    assert again.fill_mask(text) == result.fill_mask(text)
+    with pytest.raises(ValueError, match="1 to that fit"):
+        result.save(tmp_path / "long", positions=49)
+
+
 class StopAt(Watcher):
     def __init__(self, step: int) -> None:
         self.at = step
