@@ -40,6 +40,7 @@ def headlines(folder: Path) -> tuple[list[str], int]:
 
 
 def main(data: Path, output: Path) -> None:
+    """Write the texts of each source into a file of its own, and say how many."""
     output.mkdir(parents=True, exist_ok=True)
     cmrc = [p for path in sorted((data / "cmrc2018_zh").glob("*.json.gz")) for p in paragraphs(path)]
     texts = {"cmrc2018": list(dict.fromkeys(cmrc)), "xquad": paragraphs(data / "xquad_en_zh" / "xquad.zh.json.gz")}
