@@ -113,7 +113,9 @@ class PaddedBatches:
         self._shuffled = shuffle is not None
         self._order = _Order(shuffle)
         self.lengths = torch.tensor(measured)
-        self._widths = self._classes.clamp(max=max(measured)) if even else None
+        self._widths = (
+            torch.tensor([_rounded_up(n, bits=4) for n in measured]).clamp(max=max(measured)) if even else None
+        )
 
     def __len__(self) -> int:
         """How many batches."""
@@ -227,8 +229,13 @@ def _rows(row: Any) -> int:
 
 
 def _length_class(length: int) -> int:
-    """A length rounded up by at most an eighth, so that there are enough rows of one class to mix."""
-    grid = 1 << max(0, (length - 1).bit_length() - 3)
+    """A length rounded up by less than a quarter, so that there are enough rows of one class to mix."""
+    return _rounded_up(length, bits=3)
+
+
+def _rounded_up(length: int, bits: int) -> int:
+    """A length rounded up to one of 2 ** (bits - 1) steps between two powers of 2."""
+    grid = 1 << max(0, (length - 1).bit_length() - bits)
     return -(-length // grid) * grid
 
 

@@ -188,3 +188,23 @@ def test_the_state_brings_back_the_coming_order(make) -> None:
 def test_what_makes_no_padded_batches_is_refused_in_a_sentence(given, options, words) -> None:
     with pytest.raises(ValueError, match=words):
         PaddedBatches(given, **options)
+
+
+@given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=60), tokens=st.integers(20, 300))
+def test_even_widths_are_few_and_at_most_an_eighth_wider(lengths, tokens) -> None:
+    rows = [[7] * length for length in lengths]
+    plain = PaddedBatches({"input_ids": rows}, tokens=tokens)
+    even = PaddedBatches({"input_ids": rows}, tokens=tokens, even=True)
+    assert len(plain) == len(even)
+    for a, b in zip(plain, even, strict=True):
+        narrow, wide = a["input_ids"], b["input_ids"]
+        assert len(narrow) == len(wide) and narrow.shape[1] <= wide.shape[1] <= max(lengths)
+        assert wide.shape[1] <= narrow.shape[1] * 9 / 8 + 1
+        assert torch.equal(wide[:, : narrow.shape[1]], narrow) and (wide[:, narrow.shape[1] :] == 0).all()
+        assert len(wide) == 1 or wide.numel() <= tokens
+
+
+def test_even_widths_of_many_lengths_are_some_dozen() -> None:
+    rows = [[7] * length for length in range(1, 513)]
+    widths = {b["input_ids"].shape[1] for b in PaddedBatches({"input_ids": rows}, size=1, even=True)}
+    assert len(widths) < 60 and max(widths) == 512

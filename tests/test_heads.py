@@ -503,3 +503,11 @@ def test_a_training_step_in_bfloat16_autocast_stays_near_float32(name: str) -> N
         loss = ours(**given).loss
     loss.backward()
     torch.testing.assert_close(loss.float(), ours(**given).loss, rtol=0.05, atol=0.05)
+
+
+def test_labelled_positions_are_scored_in_few_sizes_and_none_too_many_is_seen() -> None:
+    from course_lib.heads import _even
+
+    assert _even(0) == 0
+    assert all(n <= _even(n) <= n * 9 / 8 + 1 for n in range(1, 5000))
+    assert len({_even(n) for n in range(1000, 2001)}) <= 9

@@ -18,7 +18,7 @@ _RECIPE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options; README has them beside those of Google's run_pretraining.py."""
     parser.add_argument(
-        "--corpus", required=True, nargs="+", help="docstrings; text files, folders of them; or a name on the hub"
+        "--corpus", required=True, help="docstrings; a text file, or a folder of them; or a name on the hub"
     )
     parser.add_argument("--output", required=True, type=Path, help="a new folder for the model")
     parser.add_argument("--config", default="mini", help="tiny, mini (the default), small, base, or a config.json")
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     from course_lib.corpus import read_corpus
     from course_lib.pretraining import SIZES, Probes, pretrain
 
-    corpus = read_corpus(*arguments.corpus)
+    corpus = read_corpus(arguments.corpus)
     if arguments.leave_out:
         corpus = corpus.without(arguments.leave_out)
     corpus, dev = _hold_out(corpus, arguments.hold_out)
