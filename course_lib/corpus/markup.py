@@ -294,6 +294,7 @@ def plain(text: str) -> str:
 
 _EMPTY_BRACKETS = re.compile(r"\s*[(\[]\s*(?:see|cf\.)?[\s,;.:]*[)\]]", re.IGNORECASE)
 _OPEN_BRACKET = re.compile(r"\s*\((?:see|cf|e\.g|i\.e|from)?\.?$")
+_LEADING_STARS = re.compile(r"^\*+ ")
 _BEFORE_MARK = re.compile(r"(?<=\S) +([,.;:!?)\]])(?=\s|$)")
 _TYPE = (
     r"(?:int|integer|float|str|string|bool|boolean|Tensor|dict|list|tuple|array|ndarray|callable|object|None|any|Any)"
@@ -312,14 +313,15 @@ def tidy(sentence: str) -> str:
     sentence = _BEFORE_MARK.sub(r"\1", sentence)
     if types := _TYPES_FIRST.match(sentence):
         sentence = sentence[types.end() :]
-    return " ".join(sentence.split()).strip("|>•–—,;- ")
+    return _LEADING_STARS.sub("", " ".join(sentence.split()).strip("|>•–—,;- "))
 
 
 _WORD = re.compile(r"[(\"'“‘\[]*[A-Za-z]+(?:['’-][A-Za-z]+)*[)\"'”’\]]*[,.;:!?]*[)\"'”’]*")
 _CODE = re.compile(
     r"==|!=|->|=>|<-|::|\w\(\)?\.|\bdef \w+\(|\bimport (?:\w+\.)*\w+(?:$|;)|\w=\w|\$|^\w+\(|\+\+|\s=\s.*\(|___|\.\.\.\s*\w+\("
 )
-_NEVER = re.compile(r"\\[A-Za-z]{2,}|[{}]")  # formulas in LaTeX, and what a template leaves
+# formulas in LaTeX, what a template leaves, and lines of code that read nearly like English
+_NEVER = re.compile(r"\\[A-Za-z]{2,}|[{}]|^(?:import|from) [\w.]+ (?:as|import) ")
 _SUSPECT = re.compile(
     r"[\\{}=$<>+_(]|::|\.\.\.|\bimport\b"
 )  # nothing of the two without one of these; fast to look for

@@ -166,6 +166,7 @@ def test_inline_markup_leaves_the_text_that_it_shows(markup, text):
 def test_holes_are_closed():
     assert tidy("And , too (see ) .") == "And, too."
     assert tidy("Call f() (see") == "Call f"
+    assert tidy("** turn off the callback for *args") == "turn off the callback for *args"
     assert tidy("str | None: the name of it") == "the name of it"
 
 
@@ -194,6 +195,7 @@ def test_english_is_kept(sentence):
         "Copyright (c) 2020 by the authors of the book.",
         "from the import x; import zoneinfo; zoneinfo.available_timezones for a full list",
         "numpy pandas torch scipy",
+        "import numpy as np",
     ],
 )
 def test_code_types_and_fragments_are_not(sentence):
