@@ -9,7 +9,9 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """Within it, a first Ctrl-C (or SIGTERM) only asks to stop; a second one stops at once.
+    """Within it, a first Ctrl-C (or SIGTERM) only asks to stop; a second Ctrl-C stops at once.
+
+    A second SIGTERM does not: a scheduler and the launcher may each send one, and whoever is out of patience sends SIGKILL.
 
     `raise_if_asked` between two steps raises the KeyboardInterrupt that was held back. Outside the main thread nothing
     is changed, because Python tells only that one of signals.
@@ -30,7 +32,7 @@ class Interrupts:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
 
