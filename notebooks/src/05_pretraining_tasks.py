@@ -31,6 +31,7 @@ model = BertForPreTraining.from_pretrained(MINI).eval()
 tokenizer = pretrained.load_tokenizer(MINI)
 V, H, L = (model.config.vocab_size, model.config.hidden_size, model.config.num_hidden_layers)
 MASK = tokenizer.mask_token_id
+LENGTH = 64  # the most tokens of a row in its training
 
 
 def results(name):
@@ -59,19 +60,23 @@ print(f"V = {V:,} tokens, H = {H}, L = {L} layers")
 plots.diagram(
     boxes={
         "tokens": plots.Box(
-            2, 2, "[CLS]  open  the  [MASK] .  [SEP]  it  is  read  once .  [SEP]", 0, 4.0
+            2, 2, "[CLS]  open  the  [MASK]  .  [SEP]  it  is  read  once  .  [SEP]", 0, 4.0
         ),
-        "bert": plots.Box(2, 1, "BERT: embeddings, layers 1 to L\na vector for each token (B, T, H)", 2, 4.0),
-        "pooler": plots.Box(0.75, 0, "pooler\n(B, H)", 3, 1.1),
-        "transform": plots.Box(3.1, 0, "linear, GELU,\nLayerNorm", 3, 1.3),
-        "two": plots.Box(0.75, -1, "linear H → 2\nfollows, or random?", 1, 1.5),
-        "words": plots.Box(3.1, -1, "decoder H → V\nwhich word was here?", 1, 1.6),
-        "table": plots.Box(5.0, 0, "word table\n(V, H)", 5, 1.0),
+        "bert": plots.Box(
+            2, 1, "BERT: embeddings, layers 1 to L\na vector for each token (B, T, H)", 2, 4.0
+        ),
+        "pooler": plots.Box(0.8, 0, "vector of [CLS]:\npooler", 3, 1.5),
+        "transform": plots.Box(
+            3.1, 0, "vectors of hidden places:\nlinear, GELU, LayerNorm", 3, 1.9
+        ),
+        "two": plots.Box(0.8, -1, "linear H → 2\nfollows, or random?", 1, 1.5),
+        "words": plots.Box(3.1, -1, "decoder H → V\nwhich word was here?", 1, 1.9),
+        "table": plots.Box(5.1, 0, "word table\n(V, H)", 5, 1.0),
     },
     arrows=[
         ("tokens", "bert"),
-        ("bert", "pooler", "the vector of [CLS]"),
-        ("bert", "transform", "the vectors of hidden places"),
+        ("bert", "pooler"),
+        ("bert", "transform"),
         ("pooler", "two"),
         ("transform", "words"),
         ("table", "bert", "in"),
@@ -82,7 +87,7 @@ plots.diagram(
     "H to 2: follows, or random? The vectors of hidden places go through a linear layer with GELU "
     "and LayerNorm and the decoder H to V: which word was here? The word table (V, H) is used at both "
     "ends, in the embeddings and as the decoder.",
-)  # fmt: skip
+)
 
 # %% [markdown] items="003-21"
 # ## 1 · A cloze test
@@ -191,11 +196,13 @@ stories = read_corpus(Path("../data/stories_en/train.txt"))
 
 
 @torch.no_grad()
-def guessed_right(corpus, rows=48):
+def guessed_right(corpus, rows=96):
     """Of the hidden words of some rows, the share whose best guess is right."""
     documents = tokenize(corpus.documents, tokenizer)
     right = []
-    for batch in PretrainingBatches(documents, tokenizer, size=16, shuffle=None, rows=rows):
+    for batch in PretrainingBatches(
+        documents, tokenizer, length=LENGTH, shuffle=None, rows=rows
+    ):
         hidden = batch["labels"] != -100
         vectors = model.bert(batch["input_ids"], batch["attention_mask"]).last_hidden_state
         best = model.cls.predictions(vectors[hidden]).argmax(dim=-1)
@@ -233,7 +240,7 @@ assert accuracy["docstrings of click"] > 1.2 * accuracy["stories"] > 0
 # that every case occurs in one short sentence.)
 
 # %%
-SEED = 12
+SEED = 58
 sentence = "Return a copy of the list in which the first item of every pair is left out."
 ids = tokenizer(sentence, return_tensors="pt")["input_ids"]  # (1, T)
 may_hide = ~torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
@@ -480,6 +487,7 @@ print(f"loss {by_hand:.2f}")
 # Now the sentence from above: the words by hand, our library, and transformers with the same files.
 
 # %%
+transformers.utils.logging.disable_progress_bar()
 theirs = transformers.BertForPreTraining.from_pretrained(MINI, dtype=torch.float32).eval()
 follows = torch.tensor([0])
 with torch.no_grad():
@@ -636,7 +644,7 @@ X[marks != -100].tolist()
 # not:
 
 # %%
-counts = (many_labels[:, :125] != -100).sum(dim=1)
+counts = (many_labels != -100).sum(dim=1)
 figure, axes = plots.new_figure(7.0, 2.6)
 axes.bar(*torch.unique(counts, return_counts=True), color=plots.COLOURS[0])
 axes.set(title="8,000 rows of 125 tokens", xlabel="hidden tokens in a row", ylabel="rows")
@@ -709,7 +717,11 @@ assert round(everything / 1e6) == 500 and round(hidden_alone / 1e6) == 75
 
 # %%
 click_ids = tokenize(click.documents, tokenizer)
-batch = next(iter(PretrainingBatches(click_ids, tokenizer, pairs=True, size=16, shuffle=0)))
+batch = next(
+    iter(
+        PretrainingBatches(click_ids, tokenizer, length=LENGTH, pairs=True, size=32, shuffle=0)
+    )
+)
 
 
 def gradients(full):
@@ -773,13 +785,13 @@ assert ratio["ratio"] < 0.85 and added["ratio"] < 0.6
 # | [MASK] / random / kept | when a visible word is asked about, w is | the best probability of w |
 # |---|---|---|
 # | 100 / 0 / 0 | never asked | anything: nothing was learned there |
-# | 80 / 20 / 0 | always a wrong word | about 0, whatever stands there |
+# | 80 / 20 / 0 | a random word | c: what stands there tells nothing, and is ignored |
 # | 80 / 0 / 20 | always the right word | 1, whatever stands there |
 # | **80 / 10 / 10** | right half the time | c / (c + 1/V): **high if w fits, low if not** |
 #
-# (The last one by Bayes: kept, and it was w, has c; random, and it happens to be w, has 1/V; both are
-# tried equally often.) So the random words make the model doubt what it reads, and the kept ones make
-# it believe; only together do they make it *check*.
+# (The last one by Bayes: kept, and so it was w, has c; random, and it happens to be w, has 1/V; both are
+# tried equally often.) Random words make the model doubt what it reads, kept words make it believe; only
+# together do they make it *check*.
 #
 # ### Trained here, in seconds
 #
@@ -801,6 +813,7 @@ small_docs, small_dev = (
 SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 SMALL |= {"intermediate_size": 256, "vocab_size": 1000, "max_position_embeddings": 64}
 SMALL |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+SMALL |= {"initializer_range": 0.05}  # narrow models start slowly from 0.02
 MIXES = {
     "100/0/0": (1.0, 0.0),
     "80/20/0": (0.8, 0.2),
@@ -852,7 +865,7 @@ def tiny_bert(mix, steps=250, tied=True, seed=0):
     return tiny, [step.loss for step in history.steps]
 
 
-tiny_berts = {name: tiny_bert(mix)[0] for name, mix in MIXES.items()}
+runs = {name: tiny_bert(mix) for name, mix in MIXES.items()}
 
 # %%
 whole = list(
@@ -874,13 +887,13 @@ def at_visible_words(tiny):
     return torch.cat(chance).mean().item(), torch.cat(best).double().mean().item()
 
 
-visible = {name: at_visible_words(tiny) for name, tiny in tiny_berts.items()}
+visible = {name: at_visible_words(tiny) for name, (tiny, _) in runs.items()}
 plots.bars(
     {name: chance for name, (chance, _) in visible.items()},
     form="{:.2f}",
     title="Probability of the word that stands there, text without [MASK]",
-    alt="Four bars. With 20 % kept words the probability is the highest, near 1; with the paper's mix it is in the "
-    "middle; with [MASK] alone and with 20 % random words it is close to 0.",
+    alt="Four bars. With 20 % kept words the probability is the highest by far; with the paper's mix it is in "
+    "between; with [MASK] alone and with 20 % random words it is close to 0.",
 )
 
 # %%
@@ -888,7 +901,101 @@ assert visible["80/0/20"][0] > visible["80/10/10"][0] > visible["80/20/0"][0]
 assert visible["80/10/10"][0] > visible["100/0/0"][0]
 
 # %% [markdown]
-# @@BENCHMARK@@
+# As the table says. The model of `[MASK]` alone was never asked about a word that it sees, and its head says
+# nothing about it. With random words only, what stands there is worth nothing. With kept words only, the
+# answer is a copy.
+#
+# ### Longer, and with several seeds
+#
+# The same four mixes, trained longer on the docstrings of five packages: two layers of 128, some 25 minutes in
+# all, so the results are kept with the course. Of held-out text one word in ten was replaced by a word from
+# another place. What probability does the head give to the words that stand there, right ones and wrong
+# ones? And how well does that tell them apart? (*Area*: take a right and a wrong word; how often has the right
+# one the higher probability? Chance is 0.5.)
+
+# %%
+mixed = results("masking_mix")
+settings, of_mix = mixed["settings"], mixed["mixes"]
+
+
+def spread(mix, name, form="{:.2f}"):
+    """Mean over the seeds, and the lowest and highest."""
+    one = of_mix[mix][name]
+    low, high = (form.format(one[end]) for end in ("lowest", "highest"))
+    return f"{form.format(one['mean'])} ({low} to {high})"
+
+
+print(
+    f"{settings['seeds']} seeds, {settings['steps']:,} steps; {mixed['machine']}, {mixed['date']}"
+)
+plots.Table(
+    ["mix", "right words", "wrong words", "area"],
+    [
+        [
+            mix,
+            *(
+                spread(mix, name)
+                for name in ("probability_right", "probability_wrong", "area_by_probability")
+            ),
+        ]
+        for mix in of_mix
+    ],
+    right=(1, 2, 3),
+)
+
+# %%
+assert of_mix  # ASSERT1
+
+# %% [markdown]
+# TEXT1
+
+# %%
+reasons = {
+    "loss at [MASK]": ("loss_at_mask", "{:.2f}"),
+    "the word itself": ("word_by_vector", "{:.2f}"),
+    "had a capital letter": ("capitals_by_vector", "{:.2f}"),
+    "which package": ("package_by_vector", "{:.2f}"),
+    "which package, fine-tuned": ("package_fine_tuned", "{:.2f}"),
+}
+plots.Table(
+    ["", *of_mix],
+    [[name, *(spread(mix, *what) for mix in of_mix)] for name, what in reasons.items()],
+    right=(1, 2, 3, 4),
+)
+
+# %%
+assert of_mix  # ASSERT2
+
+# %% [markdown]
+# TEXT2
+#
+# ### What others found
+#
+# The paper's own table (appendix C.2), with a whole bert-base for each line: development scores on MNLI (two
+# sentences, three classes) and on names, once fine-tuned and once with frozen vectors.
+
+# %%
+plots.Table(
+    ["[MASK] / random / kept", "MNLI", "names, fine-tuned", "names, frozen"],
+    [
+        ["80 / 10 / 10", "84.2", "95.4", "94.9"],
+        ["100 / 0 / 0", "84.3", "94.9", "94.0"],
+        ["80 / 20 / 0", "84.1", "95.2", "94.6"],
+        ["80 / 0 / 20", "84.4", "95.2", "94.7"],
+        ["0 / 80 / 20", "83.7", "94.8", "94.6"],
+        ["0 / 100 / 0", "83.6", "94.9", "94.6"],
+    ],
+    right=(1, 2, 3),
+)
+
+# %% [markdown]
+# "Surprisingly robust", its authors write of fine-tuning; `[MASK]` alone costs most where vectors are used as
+# they are. Later, larger tests went further: with `[MASK]` alone fine-tuning was as good or better, and hiding
+# 40 % better than 15 % for large models (Wettig et al. 2023). ELECTRA (Clark et al. 2020) went the other way, and
+# made *is this word the right one?* the whole task, asked of every token.
+#
+# So: 80/10/10 makes a model that checks what it reads, and frozen vectors that know their own words. For
+# fine-tuning it matters little.
 
 # %% [markdown] items="003-24"
 # ## 7 · The same words hidden, or new ones each time?
@@ -936,7 +1043,7 @@ assert asked["new each time"][-1] > 99.5 and round(100 * (1 - 0.85**10)) == 80
 
 # %% [markdown]
 # With fixed masks **85 % are never asked about**, with ten copies 20 %. And what is asked again and again
-# can be learned by heart. A small model on a few stories, forty times through:
+# can be learned by heart. A small model on twenty stories, thirty times through:
 
 
 # %%
@@ -954,7 +1061,7 @@ story_train, story_dev = (
     tokenize(read_corpus(Path(f"../data/stories_en/{part}.txt")).documents, small_tokenizer)
     for part in ("train", "dev")
 )
-few = story_train[:40]
+few = story_train[:20]
 curves = {}
 for name, make in {"fixed": Fixed, "new each time": lambda batches: batches}.items():
     training.set_seed(0)
@@ -963,13 +1070,13 @@ for name, make in {"fixed": Fixed, "new each time": lambda batches: batches}.ite
         reader,
         make(small_batches(few, shuffle=0)),
         loss=PretrainingLoss(pairs=False),
-        epochs=40,
+        epochs=30,
         learning_rate=3e-3,
     )
     curves[name] = [record.train_loss for record in history.records]
 plots.lines(
     curves,
-    x=range(1, 41),
+    x=range(1, 31),
     title="Training loss of hidden words",
     x_title="times through",
     alt="Two falling curves of the training loss. With fixed masks it goes down towards 0, with new masks each time it "
@@ -1155,7 +1262,7 @@ assert any(
 # comes after A, half the time it is something else. The answer is read from **`[CLS]` alone**, through the
 # pooler.
 #
-# One row may hold one text or two. The article's function joins them; here it is as it stands:
+# One row may hold one text or two. The article's function joins them:
 
 
 # %%
@@ -1217,8 +1324,11 @@ except (ValueError, IndexError) as error:
 # %%
 stories_data = load_dataset(Path("../data/stories_en"))
 story_pairs = sentence_pairs.next_sentence_pairs(stories_data.dev)
-rows = [[pair.label, pair.text, pair.pair] for pair in story_pairs[:6]]
-plots.Table(["label", "A", "B"], rows)
+some = sorted(story_pairs[:12], key=lambda pair: pair.label)
+plots.Table(
+    ["label", "A", "B"],
+    [[pair.label, pair.text, pair.pair] for pair in (*some[:3], *some[-3:])],
+)
 
 # %% [markdown] items="003-33 004-36"
 # **Which number means what?** In the article 1 is *is_next* and 0 is random. In the first BERT's program and
@@ -1228,56 +1338,48 @@ plots.Table(["label", "A", "B"], rows)
 
 # %%
 CONTINUES, RANDOM = 0, 1
+CLS, SEP = tokenizer.cls_token_id, tokenizer.sep_token_id
 
 
 @torch.no_grad()
-def continues_probability(firsts, seconds, size=64):
-    """The probability that each second text follows its first: (n,)."""
+def continues_probability(pairs, size=64):
+    """Of pairs of ids, a and b: the probability that b follows a, (n,)."""
+    rows = [torch.tensor([CLS, *a, SEP, *b, SEP]) for a, b in pairs]
+    types = [torch.tensor([0] * (len(a) + 2) + [1] * (len(b) + 1)) for a, b in pairs]
     found = []
-    for at in range(0, len(firsts), size):
-        encoded = tokenizer(
-            firsts[at : at + size],
-            seconds[at : at + size],
-            padding=True,
-            truncation=True,
-            max_length=128,
-            return_tensors="pt",
+    for at in range(0, len(rows), size):
+        ids, segments, mask = (
+            nn.utils.rnn.pad_sequence(part[at : at + size], batch_first=True)  # [PAD] is 0
+            for part in (rows, types, [torch.ones_like(row) for row in rows])
         )
-        out = model.bert(**encoded, first_token_only=True)  # the head reads [CLS] alone
-        found.append(
-            model.cls.seq_relationship(out.pooler_output).softmax(dim=-1)[:, CONTINUES]
-        )
-    return torch.cat(found)
+        out = model.bert(
+            ids, mask, segments, first_token_only=True
+        )  # the head reads [CLS] alone
+        found.append(model.cls.seq_relationship(out.pooler_output).softmax(dim=-1))
+    return torch.cat(found)[:, CONTINUES]
 
 
-def docs_pairs(documents, seed=0):
-    """Neighbouring pieces of two sentences each, half of them with a piece of another document."""
-    draw = random.Random(seed)
-    pieces = [
-        [" ".join(d.sentences[i : i + 2]) for i in range(0, len(d.sentences) - 1, 2)]
-        for d in documents
-    ]
-    firsts, seconds, labels = [], [], []
-    for number, of_document in enumerate(pieces):
-        for place in range(len(of_document) - 1):
-            random_one = draw.random() < 0.5
-            other = draw.choice([n for n in range(len(pieces)) if n != number and pieces[n]])
-            firsts.append(of_document[place])
-            seconds.append(draw.choice(pieces[other]) if random_one else of_document[place + 1])
-            labels.append(RANDOM if random_one else CONTINUES)
-    return firsts, seconds, torch.tensor(labels)
+def parted(pair):
+    """The ids of both texts of a row."""
+    border = pair.token_type_ids.index(1)
+    return pair.input_ids[1 : border - 1], pair.input_ids[border:-1]
 
 
-firsts, seconds, pair_labels = docs_pairs(click.documents)
-says_continues = continues_probability(firsts, seconds) > 0.5
-accuracy_nsp = (says_continues == (pair_labels == CONTINUES)).double().mean().item()
-inverted = (says_continues == (1 - pair_labels == CONTINUES)).double().mean().item()
-print(
-    f"{len(firsts)} pairs of click: {accuracy_nsp:.0%} right; with the article's labels {inverted:.0%}"
+unread = docstrings(("click", "jinja2", "mpmath", "PIL"))  # held out from its training
+unread_ids = tokenize(unread.documents, tokenizer)
+order = random.Random(0).sample(range(len(unread_ids)), len(unread_ids))
+made = sentence_pairs.pretraining_pairs(
+    unread_ids, LENGTH, random.Random(0), cls=CLS, sep=SEP, order=order
 )
+docs_pairs = [pair for pair, _ in zip(made, range(240), strict=False)]
+pair_labels = torch.tensor([pair.label for pair in docs_pairs])
+says_continues = continues_probability([parted(pair) for pair in docs_pairs]) > 0.5
+accuracy_nsp = (says_continues == (pair_labels == CONTINUES)).double().mean().item()
+with_article_labels = (says_continues == (1 - pair_labels == CONTINUES)).double().mean().item()
+print(f"{accuracy_nsp:.0%} right; with the article's labels {with_article_labels:.0%}")
 
 # %%
-assert accuracy_nsp > 0.6 and abs(accuracy_nsp + inverted - 1) < 1e-9
+assert accuracy_nsp > 0.65 and abs(accuracy_nsp + with_article_labels - 1) < 1e-9
 
 # %% [markdown] items="004-59"
 # The notes have a pair of transformers' documentation: pizza in Italy, and then the blue sky, label 1. The
@@ -1297,7 +1399,11 @@ own = [
         "Send the request to the server and wait for a response.",
     ),
 ]
-chance = continues_probability(*map(list, zip(*own, strict=True)))
+own_ids = [
+    tuple(tokenizer(text, add_special_tokens=False)["input_ids"] for text in pair)
+    for pair in own
+]
+chance = continues_probability(own_ids)
 plots.Table(
     ["A", "B", "follows"],
     [[a, b, f"{value:.2f}"] for (a, b), value in zip(own, chance.tolist(), strict=True)],
@@ -1430,8 +1536,8 @@ check.cut_pair(cut_pair)
 # | SpanBERT (Joshi et al. 2020) | one long text a row, no NSP | better on most tasks |
 # | ALBERT (Lan et al. 2020) | *order*: A B or B A? | better than NSP |
 #
-# RoBERTa's authors suspect why BERT's own test said otherwise: NSP was left out, but the rows may still
-# have been pairs of short texts. And a model of longer rows sees longer contexts.
+# RoBERTa's authors suspect why BERT's own test said otherwise: the question was left out of the loss, but the
+# rows may have stayed pairs. One long text a row shows the model longer contexts.
 #
 # **Why is NSP weak?** A random B comes from another document, so it is about something else. *Is it the same
 # topic?* answers most questions. ALBERT's *sentence-order prediction*, SOP, takes both texts from one
@@ -1441,18 +1547,16 @@ check.cut_pair(cut_pair)
 # first?
 
 # %%
-next_ones = [n for n, label in enumerate(pair_labels.tolist()) if label == CONTINUES]
-forward = continues_probability([firsts[n] for n in next_ones], [seconds[n] for n in next_ones])
-backward = continues_probability(
-    [seconds[n] for n in next_ones], [firsts[n] for n in next_ones]
-)
+neighbours = [parted(pair) for pair in docs_pairs if pair.label == CONTINUES]
+forward = continues_probability(neighbours)
+backward = continues_probability([(b, a) for a, b in neighbours])
 accuracy_sop = (forward > backward).double().mean().item()
 both = ((forward > 0.5) == (backward > 0.5)).double().mean().item()
 print(f"NSP: {accuracy_nsp:.0%} right; order: {accuracy_sop:.0%} right, chance 50%")
 print(f"the same answer for A B and B A: {both:.0%}")
 
 # %%
-assert abs(accuracy_sop - 0.5) < accuracy_nsp - 0.5 + 0.1 and both > 0.6
+assert accuracy_sop < accuracy_nsp and both > 0.6
 
 # %% [markdown]
 # Near to chance. ALBERT's authors found the same of their model trained on NSP: 52.0 % on SOP, while one trained
@@ -1555,25 +1659,38 @@ model.zero_grad()
 # Does that help? The tiny BERT from above once more, without tying, the same steps and the same words hidden:
 
 # %%
-PAPER = MIXES["80/10/10"]
-tied_losses = {"tied": tiny_bert(PAPER)[1], "not tied": tiny_bert(PAPER, tied=False)[1]}
-smooth = {
-    name: [sum(losses[at : at + 25]) / 25 for at in range(0, len(losses), 25)]
-    for name, losses in tied_losses.items()
-}
+untied_losses = tiny_bert(MIXES["80/10/10"], tied=False)[1]
+
+
+def smooth(losses):
+    return [sum(losses[at : at + 25]) / 25 for at in range(0, len(losses), 25)]
+
+
 plots.lines(
-    smooth,
+    {"tied": smooth(runs["80/10/10"][1]), "not tied": smooth(untied_losses)},
     x=range(25, 251, 25),
     title="Training loss of hidden words, mean of 25 steps",
     x_title="step",
-    alt="Two falling curves of the training loss over 250 steps, tied and not tied.",
+    alt="Two falling curves of the training loss over 250 steps, tied and not tied, one upon the other.",
 )
+
+# %%
+apart = [
+    abs(a - b) for a, b in zip(smooth(runs["80/10/10"][1]), smooth(untied_losses), strict=True)
+]
+print(f"largest difference {max(apart[2:]):.2f}")
+assert max(apart[2:]) < 0.2
+
+# %% [markdown]
+# **No difference here.** In its first steps a model learns how often each word comes, and that goes into the bias
+# of the decoder, which is not shared with the input. What the ends could give each other comes later, in longer
+# trainings than a notebook's. The saving is there from the first step.
 
 # %% [markdown] items="003-26 003-35 003-36"
 # ## 11 · The article's model, beside BertForPreTraining
 #
-# Here are the article's three classes as they stand, only the Chinese comments are left out. The layer they
-# use is not shown there; we take one of the Transformer's, as in notebook 04.
+# Here are the article's classes as they stand, without the comments and with today's `super()`. The layer they
+# use is not shown there; we take the Transformer's, as in notebook 04.
 
 
 # %%
@@ -1759,7 +1876,7 @@ assert article_mlm.mlp[3].weight is not table  # a copy: not tied
 # Chinese BERT* (2019). Press and Wolf, *Using the Output Embedding to Improve Language Models* (2017). Wettig
 # et al., *Should You Mask 15 % in Masked Language Modeling?* (2023). Clark et al., *ELECTRA* (2020).
 #
-# **Next:** 06_pretraining: a small BERT of your own (not written yet). Your progress so far:
+# **Next:** [06_pretraining](06_pretraining.ipynb): a small BERT of your own. Your progress so far:
 
 # %%
 from course_lib.exercises import progress
