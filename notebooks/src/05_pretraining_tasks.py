@@ -48,6 +48,9 @@ print(f"V = {V:,} tokens, H = {H}, L = {L} layers")
 #
 # (The embedded model of the other notebooks cannot take its place: the heads of its pretraining were
 # thrown away before it was published.)
+#
+# *The article* is one that writes BERT by hand; *the notes* are notes on the source code of transformers. What
+# they say about pretraining is shown here, and put right where it is wrong.
 
 # %% [markdown] items="003-20"
 # ## The two tasks
@@ -145,8 +148,8 @@ for text, word in cloze.items():
 
 # %% [markdown]
 # To fill such gaps well, you need grammar (a noun must come), collocations (files *exist*) and some
-# knowledge of the world (what lists hold). Nobody taught these one by one. **Guessing words well is
-# the only thing the model was trained for**, and they come with it.
+# knowledge of the world (what lists hold). Nobody taught these one by one: **to guess words well, a
+# model must learn them all.**
 #
 # ### From both sides
 #
@@ -217,8 +220,7 @@ print({name: f"{share:.0%}" for name, share in accuracy.items()})
 assert accuracy["docstrings of click"] > 1.2 * accuracy["stories"] > 0
 
 # %% [markdown]
-# A model has the world of its texts. In the stories it fills in *the* and *of*, and knows nothing
-# about cats.
+# Both are plain English, and in the stories it is lost: a model knows the world of its texts, and no other.
 
 # %% [markdown] items="003-22 003-23 003-30 004-02"
 # ## 2 · Hiding words
@@ -379,10 +381,15 @@ plots.Table(
 # %%
 assert apple_labels.shape == (1, 8)
 assert apple_labels[0].tolist() == [-100] * 4 + [4521] + [-100] * 3
+try:
+    F.cross_entropy(
+        torch.zeros(8, len(english)), torch.tensor([-100] * 3 + [4521] + [-100] * 2)
+    )
+except ValueError as error:
+    print(error)
 
 # %% [markdown] items="004-34 004-35"
-# **Eight**: `[CLS]` and `[SEP]` are tokens of the row. Six labels would be refused, or shift every
-# word to a wrong place.
+# **Eight**: `[CLS]` and `[SEP]` are tokens of the row. Six labels for eight tokens are refused.
 #
 # Two slips about the numbers are spread widely:
 #
@@ -765,8 +772,8 @@ assert ratio["ratio"] < 0.85 and added["ratio"] < 0.6
 # %% [markdown] items="003-25"
 # ## 6 · Why not always [MASK]?
 #
-# The article leaves the reason out. Think about it first, with the mean over hidden words in mind.
-# What would a model learn about a word that it *sees*, if it were only ever asked about `[MASK]`?
+# The article leaves the reason out. Think about it first: what would a model learn about a word that it *sees*,
+# if it were only ever asked about `[MASK]`?
 #
 # The paper gives two reasons:
 #
@@ -907,8 +914,8 @@ assert visible["80/10/10"][0] > visible["100/0/0"][0]
 #
 # ### Longer, and with several seeds
 #
-# The same four mixes, trained longer on the docstrings of five packages: two layers of 128, some 25 minutes in
-# all, so the results are kept with the course. Of held-out text one word in ten was replaced by a word from
+# The same four mixes, trained longer on the docstrings of five packages: two layers of 128, too long
+# for a notebook, so the results are kept with the course. Of held-out text one word in ten was replaced by a word from
 # another place. What probability does the head give to the words that stand there, right ones and wrong
 # ones? And how well does that tell them apart? (*Area*: take a right and a wrong word; how often has the right
 # one the higher probability? Chance is 0.5.)
