@@ -1,4 +1,4 @@
-"""Why 80/10/10? A tiny BERT pretrained with four mixes of [MASK], random and kept words, several seeds, and what each knows.
+"""Why 80/10/10? A small BERT pretrained with four mixes of [MASK], random and kept words, several seeds, and what each knows.
 
 Of all tokens 15 % are chosen, the same ones for every mix of a seed (also the same new weights, batches and order). Of the
 chosen ones
@@ -46,7 +46,8 @@ MIXES = {"100/0/0": (1.0, 0.0), "80/20/0": (0.8, 0.2), "80/0/20": (0.8, 0.0), "8
 PAPER = "80/10/10"
 SEEDS = 2
 VOCABULARY, LENGTH, TOKENS = 2000, 64, 4096
-STEPS, RATE, SPREAD = 1000, 2e-3, 0.04
+STEPS, WARMUP, RATE, SPREAD = 800, 100, 1e-3, 0.05
+LAYERS, HIDDEN, HEADS = 2, 256, 4
 DEV_ROWS, FREQUENT, CASED = 512, 500, 800
 EACH = {"train": 300, "dev": 200}  # sentences a package
 FINE_TUNING = {"learning_rate": 5e-4, "epochs": 3}
@@ -82,21 +83,21 @@ class Remixed:
 
 
 def new_model(tokenizer: Any, seed: int) -> Any:
-    """Two layers of 128, without dropout, which only slows a short run down.
+    """A small BERT, without dropout, which only slows a short run down.
 
-    Positions begin as waves and weights with twice BERT's spread: otherwise a model so small stands still for thousands of
-    steps, once it knows how often words come.
+    Positions begin as waves and weights with more than BERT's spread: otherwise a model so small stands still for
+    thousands of steps, once it knows how often words come.
     """
     from course_lib import training
     from course_lib.config import BertConfig
     from course_lib.heads import BertForMaskedLM
-    from course_lib.pretraining import SIZES, begin_as_sinusoids
+    from course_lib.pretraining import begin_as_sinusoids
 
     training.set_seed(seed)
-    drop = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config = BertConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=256, pad_token_id=0, initializer_range=SPREAD, **SIZES["tiny"],
-        **drop,
+        vocab_size=len(tokenizer), max_position_embeddings=256, pad_token_id=0, num_hidden_layers=LAYERS,
+        hidden_size=HIDDEN, num_attention_heads=HEADS, intermediate_size=4 * HIDDEN, initializer_range=SPREAD,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
     )  # fmt: skip
     model = BertForMaskedLM(config)
     begin_as_sinusoids(model)
@@ -112,7 +113,8 @@ def train(model: Any, documents: Any, tokenizer: Any, mix: tuple[float, float], 
         PretrainingBatches(documents, tokenizer, length=LENGTH, tokens=TOKENS, shuffle=seed), mix, 1000 + seed
     )
     history = training.fit(
-        model, batches, recipe=PRETRAINING, loss=PretrainingLoss(False), steps=steps, learning_rate=RATE, warmup=0.1,
+        model, batches, recipe=PRETRAINING, loss=PretrainingLoss(False), steps=steps, learning_rate=RATE, warmup=WARMUP,
+        schedule="constant",
         evaluate_every=None, metric=None, progress=False,
     )  # fmt: skip
     last = [step.loss for step in history.steps[-max(1, steps // 10) :]]
@@ -363,8 +365,8 @@ def run(steps: int = STEPS, seeds: int = SEEDS, packages: Sequence[str] = PACKAG
                 "unigram_entropy": round(NGrams(documents, len(tokenizer)).entropy, 4),
             },
             "settings": {
-                "layers": 2, "hidden_size": 128, "parameters": sum(p.numel() for p in untrained.parameters()),
-                "vocabulary": VOCABULARY, "row_tokens": LENGTH, "batch_tokens": TOKENS, "steps": steps, "learning_rate": RATE, "initializer_range": SPREAD,
+                "layers": LAYERS, "hidden_size": HIDDEN, "parameters": sum(p.numel() for p in untrained.parameters()),
+                "vocabulary": VOCABULARY, "row_tokens": LENGTH, "batch_tokens": TOKENS, "steps": steps, "learning_rate": RATE, "warmup": WARMUP, "initializer_range": SPREAD,
                 "seeds": seed + 1, "dev_rows": DEV_ROWS, "frequent_words": FREQUENT, "cased_sentences": CASED,
                 "package_sentences": {name: len(part) for name, part in zip(EACH, sources, strict=True)}, "fine_tuning": FINE_TUNING, "threads": 1,
             },
