@@ -14,6 +14,10 @@ from course_lib.pretraining import load_pretrained
 
 # a text, the token expected among the first five
 TEXTS = {
+    "mini_bert": [
+        ("This function returns a [MASK] of strings.", "list"), ("Raises an error if the file does not [MASK].", "exist"),
+        ("If None, the [MASK] value is used.", "default"), ("Return the number of [MASK] in the list.", "elements"),
+    ],
     "mini_bert_zh": [("我热爱这个[MASK]界。", "世"), ("股[MASK]大跌。", "指"), ("北京大[MASK]", "学"), ("中国的首都是北[MASK]。", "京")],
 }  # fmt: skip
 
@@ -59,4 +63,17 @@ def test_it_has_a_name_and_loads_as_any_encoder(name) -> None:
     batch = tokenizer(["a", "a longer one 世界"], padding=True, return_tensors="pt")
     assert model(**batch).last_hidden_state.dtype == torch.float32
     assert len(tokenizer) == model.config.vocab_size
-    assert tokenizer.model_max_length == model.config.max_position_embeddings == 128
+    assert tokenizer.model_max_length == model.config.max_position_embeddings == {"mini_bert": 64}.get(name, 128)
+
+
+def test_mini_bert_tells_neighbours_from_texts_of_two_documents() -> None:
+    from course_lib.corpus import docstrings
+    from course_lib.pretraining import PretrainingBatches, PretrainingLoss, kept_counts, pretraining_scores, tokenize
+    from course_lib.training import evaluate
+
+    done = load_pretrained(OWN["mini_bert"])
+    unread = tokenize(docstrings(["click", "jinja2"]).documents, done.tokenizer)
+    batches = PretrainingBatches(unread, done.tokenizer, length=64, tokens=4096, pairs=True, shuffle=None, rows=200)
+    scores = pretraining_scores(evaluate(done.model, batches, loss=PretrainingLoss(True), keep=kept_counts))
+    assert scores["accuracy"] > 0.25 and scores["perplexity"] < 150
+    assert scores["sentence_accuracy"] > 0.6
