@@ -25,8 +25,8 @@ from course_lib.notebooks.outputs import MAY_RAISE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = (
-    "00_start_here", "01_bert_outputs", "02_heads", "03_shape_debugging", "04_bert_from_scratch", "07_fine_tuning",
-    "08_tokens_spans_choices",
+    "00_start_here", "01_bert_outputs", "02_heads", "03_shape_debugging", "04_bert_from_scratch",
+    "05_pretraining_tasks", "06_pretraining", "07_fine_tuning", "08_tokens_spans_choices",
 )  # fmt: skip
 
 

@@ -169,8 +169,8 @@ if EMBEDDED:
 # | [**02_heads**](02_heads.ipynb) | from an output to a prediction; eight tasks on one encoder | `course_lib.heads`, `course_lib.probing` |
 # | [**03_shape_debugging**](03_shape_debugging.ipynb) | why shapes do not fit, and the line that mends it | `course_lib.shapes` |
 # | [**04_bert_from_scratch**](04_bert_from_scratch.ipynb) | every line of BERT, equal to the released one | `course_lib.bert`, `course_lib.checkpoint` |
-# | 05_pretraining_tasks | hidden words and next sentences | `course_lib.masking` |
-# | 06_pretraining | a small BERT of your own | `course_lib.pretraining` |
+# | [**05_pretraining_tasks**](05_pretraining_tasks.ipynb) | hidden words, next sentences, tied weights | `course_lib.masking`, `course_lib.sentence_pairs` |
+# | [**06_pretraining**](06_pretraining.ipynb) | a small BERT of your own, and what it costs | `course_lib.corpus`, `course_lib.pretraining` |
 # | [**07_fine_tuning**](07_fine_tuning.ipynb) | training that can be trusted | `course_lib.training`, `course_lib.finetuning` |
 # | [**08_tokens_spans_choices**](08_tokens_spans_choices.ipynb) | entities, answers in a text, multiple choice | `course_lib.alignment`, `course_lib.spans` |
 # | 09_classifier_zoo | fifteen text classifiers side by side | `course_lib.zoo` |

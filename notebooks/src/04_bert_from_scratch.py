@@ -1423,8 +1423,8 @@ if EMBEDDED:
 # Error Linear Units* (2016). Xiong et al., *On Layer Normalization in the Transformer
 # Architecture* (2020), on post-norm and pre-norm.
 #
-# **Next:** 05_pretraining_tasks: how a BERT learns from plain text (not written yet). Your
-# progress so far:
+# **Next:** [05_pretraining_tasks](05_pretraining_tasks.ipynb): how a BERT learns from plain text.
+# Your progress so far:
 
 # %%
 from course_lib.exercises import progress

@@ -31,7 +31,7 @@ model = BertForPreTraining.from_pretrained(MINI).eval()
 tokenizer = pretrained.load_tokenizer(MINI)
 V, H, L = (model.config.vocab_size, model.config.hidden_size, model.config.num_hidden_layers)
 MASK = tokenizer.mask_token_id
-LENGTH = 128  # the most tokens of a row in its training
+LENGTH = model.config.max_position_embeddings  # the most tokens of a row
 
 
 def results(name):
@@ -164,13 +164,13 @@ sides = {
     "right alone": "[MASK] with the same keys and values.",
     "both sides": "Return a [MASK] with the same keys and values.",
 }
-dictionary = tokenizer.convert_tokens_to_ids("dict")
+dictionary = tokenizer.convert_tokens_to_ids("dictionary")
 seen = {name: chances(text)[dictionary].item() for name, text in sides.items()}
 plots.bars(
     seen,
     form="{:.3f}",
-    title="Probability of “dict” at the gap",
-    alt="Three bars: the probability of the word dict when the model reads only what stands left "
+    title="Probability of “dictionary” at the gap",
+    alt="Three bars: the probability of the word dictionary when the model reads only what stands left "
     "of the gap, only what stands right of it, and both. Both sides together give by far the most.",
 )
 
@@ -182,6 +182,23 @@ assert seen["both sides"] > seen["right alone"]
 # This is why BERT hides words instead of predicting the next one: with hidden words, every layer may
 # look **both ways** and still not see the answer. (Notebook 02 shows what happens to next-word
 # training when a model may look ahead.)
+#
+# ### Where it fails
+#
+# **Predict:** *If True, return a ______ instead of a view.* You say *copy*. And the model?
+
+# %%
+print(
+    {
+        word: round(chance, 2)
+        for word, chance in guesses("If True, return a [MASK] instead of a view.")
+    }
+)
+assert guesses("If True, return a [MASK] instead of a view.")[0][0] == "view"
+
+# %% [markdown]
+# It says again what it has just read. That two things in *instead of* must differ, it has not learned in half an
+# hour. Never take a smooth sentence for a sign of understanding; try the cases that a habit gets wrong.
 #
 # ### How good is it?
 #
@@ -199,7 +216,7 @@ stories = read_corpus(Path("../data/stories_en/train.txt"))
 
 
 @torch.no_grad()
-def guessed_right(corpus, rows=48):
+def guessed_right(corpus, rows=96):
     """Of the hidden words of some rows, the share whose best guess is right."""
     documents = tokenize(corpus.documents, tokenizer)
     right = []
@@ -726,7 +743,7 @@ assert round(everything / 1e6) == 500 and round(hidden_alone / 1e6) == 75
 click_ids = tokenize(click.documents, tokenizer)
 batch = next(
     iter(
-        PretrainingBatches(click_ids, tokenizer, length=LENGTH, pairs=True, size=16, shuffle=0)
+        PretrainingBatches(click_ids, tokenizer, length=LENGTH, pairs=True, size=32, shuffle=0)
     )
 )
 
@@ -951,10 +968,31 @@ plots.Table(
 )
 
 # %%
-assert of_mix  # ASSERT1
+mean = {
+    mix: {name: one["mean"] for name, one in scores.items()} for mix, scores in of_mix.items()
+}
+for mix in ("100/0/0", "80/20/0"):
+    assert (
+        mean[mix]["probability_right"] < 0.1
+        and abs(mean[mix]["area_by_probability"] - 0.5) < 0.03
+    )
+assert mean["80/0/20"]["probability_right"] > 0.9 and mean["80/0/20"]["probability_wrong"] > 0.9
+assert abs(mean["80/0/20"]["area_by_probability"] - 0.5) < 0.03
+assert mean["80/10/10"]["probability_right"] > mean["80/10/10"]["probability_wrong"] + 0.1
+assert of_mix["80/10/10"]["area_by_probability"]["lowest"] > 0.6
 
 # %% [markdown]
-# TEXT1
+# The copier is as sure of a wrong word as of a right one. **Only the model of 80/10/10 tells them apart**: it
+# believes a word less where it does not fit. (Were it perfect, the area would be 1. Some wrong words fit well by
+# accident, and the model is small.) By our table 80/20/0 could do it too: its answer should be c. Why it cannot,
+# the next table shows.
+#
+# ### The rest, and a surprise
+#
+# What the models know otherwise. The loss at `[MASK]` alone; then, on text without `[MASK]`, what a linear layer
+# reads from the frozen vectors of the last layer: which word it is (of the 500 most frequent), whether it had a
+# capital letter (area; the tokens are lower case), and which of five packages a sentence is from, without
+# their names; at last the packages with everything fine-tuned.
 
 # %%
 reasons = {
@@ -971,10 +1009,28 @@ plots.Table(
 )
 
 # %%
-assert of_mix  # ASSERT2
+unigram = mixed["corpus"]["unigram_entropy"]
+before = mixed["untrained"]
+print(f"guessing by frequency alone: loss {unigram:.2f}; packages by chance: 0.20")
+print(
+    f"untrained: packages {before['package_by_vector']:.2f}, fine-tuned {before['package_fine_tuned']:.2f}"
+)
+for mix in ("100/0/0", "80/20/0"):
+    assert mean[mix]["loss_at_mask"] > unigram - 0.3
+    assert mean[mix]["package_by_vector"] < before["package_by_vector"]
+for mix in ("80/0/20", "80/10/10"):
+    assert mean[mix]["loss_at_mask"] < unigram - 1
+    assert mean[mix]["word_by_vector"] > 0.8 and mean[mix]["package_by_vector"] > 0.3
 
 # %% [markdown]
-# TEXT2
+# We looked for small differences and found a large one that we had not expected: **without kept words the model had
+# not even begun.** After 800 steps it guesses by frequency, as if it saw no context, and its vectors tell less of a
+# sentence than before the training. With a tenth or a fifth of kept words, the loss is more than one lower. Such a *plateau* stands at the beginning of every pretraining; here
+# the kept words shorten it. Why is our guess, not a result: copying a visible word teaches the layers at once
+# to carry a word to where it is asked for, and looking at the neighbours builds on that.
+#
+# So this table is **no test of the first reason**, the missing `[MASK]` in fine-tuning: two of the four have learned too
+# little for anything. Between the two that have, nothing is to be seen in the package task.
 #
 # ### What others found
 #
@@ -1150,7 +1206,9 @@ assert piece_alone[0] > 3 * max(whole_word[0], whole_word[0] * whole_word[1])
 
 # %%
 continues = masking.continuing_pieces(tokenizer)  # (V,)
-text_rows = next(iter(PretrainingBatches(click_ids, tokenizer, size=64, shuffle=None, rows=64)))
+text_rows = next(
+    iter(PretrainingBatches(click_ids, tokenizer, length=LENGTH, shuffle=None, rows=64))
+)
 plain_ids = torch.where(
     text_rows["labels"] != -100, text_rows["labels"], text_rows["input_ids"]
 )
@@ -1384,7 +1442,7 @@ order = random.Random(0).sample(range(len(unread_ids)), len(unread_ids))
 made = sentence_pairs.pretraining_pairs(
     unread_ids, LENGTH, random.Random(0), cls=CLS, sep=SEP, order=order
 )
-docs_pairs = [pair for pair, _ in zip(made, range(160), strict=False)]
+docs_pairs = [pair for pair, _ in zip(made, range(240), strict=False)]
 pair_labels = torch.tensor([pair.label for pair in docs_pairs])
 says_continues = continues_probability([parted(pair) for pair in docs_pairs]) > 0.5
 accuracy_nsp = (says_continues == (pair_labels == CONTINUES)).double().mean().item()

@@ -37,6 +37,12 @@ NO_TENSOR = {
     "sentence_pair",
     "cut_pair",
     "count_once",
+    "hold_out",
+    "inspect_batch",
+    "neighbour_guess",
+    "perplexity",
+    "times_through",
+    "training_operations",
 }  # these functions return something else
 
 
