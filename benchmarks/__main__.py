@@ -11,7 +11,7 @@ from benchmarks.record import RESULTS
 NAMES = (
     "startup", "pooling", "poolings", "headlines", "bert", "lengths", "memory", "encode", "shapes", "preflight",
     "shape_tools", "more_data", "decay", "warmup", "learning_curve", "fine_tuning_parts", "trainer",
-    "tasks", "more_answers", "long_texts", "public_data",
+    "tasks", "more_answers", "long_texts", "public_data", "plateau", "pretrained_or_random",
     "masking_mix",
 )  # fmt: skip
 
