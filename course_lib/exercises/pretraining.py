@@ -131,6 +131,141 @@ def _wrong_parts() -> list[tuple[str, Callable[..., Any]]]:
     ]  # fmt: skip
 
 
+# ------------------------------------------------------------------------------------------ a look at a batch
+
+_MASK, _CLS, _SEP = 4, 2, 3
+FAULTS = ("no label", "labels on padding", "labels everywhere", "labels are masks", "nothing hidden", "fine")
+
+
+def _case(kind: str, seed: int) -> tuple[Any, ...]:
+    """A batch of two rows with padding, with one fault: input_ids, attention_mask, labels (2, T), mask_id."""
+    import torch
+
+    drawn = torch.Generator().manual_seed(seed)
+    tokens = 11
+    ids = torch.randint(5, 97, (2, tokens), generator=drawn)
+    ids[:, 0], ids[0, -1], ids[1, -4] = _CLS, _SEP, _SEP
+    ids[1, -3:] = 0
+    mask = torch.ones(2, tokens, dtype=torch.long)
+    mask[1, -3:] = 0
+    labels = torch.full_like(ids, _IGNORED)
+    inputs = ids.clone()
+    places = [(0, 2), (0, 5), (1, 1), (1, 3), (0, 7)]
+    for place in places:
+        labels[place] = ids[place]
+    for place in places[:3]:
+        inputs[place] = _MASK
+    inputs[places[3]] = 5 + (int(ids[places[3]]) - 4) % 92  # a random token; the last one is kept
+    if kind == "no label":
+        labels[:] = _IGNORED
+    elif kind == "labels on padding":
+        labels[1, -2] = 0
+    elif kind == "labels everywhere":
+        labels = ids.masked_fill(mask == 0, _IGNORED)
+    elif kind == "labels everywhere, padding too":
+        labels = ids.clone()
+    elif kind == "labels everywhere, no padding":
+        inputs, labels, mask = inputs[:1], ids[:1], mask[:1]
+    elif kind == "labels everywhere, nothing hidden":
+        inputs, labels = ids, ids.masked_fill(mask == 0, _IGNORED)
+    elif kind == "labels are masks":  # read off what the model reads, in place of the text
+        labels = torch.where(labels != _IGNORED, inputs, _IGNORED)
+    elif kind == "labels are masks alone":
+        labels = torch.where(labels != _IGNORED, _MASK, _IGNORED)
+    elif kind == "labels are masks, no other words":
+        labels = torch.where(inputs == _MASK, _MASK, _IGNORED)
+    elif kind == "nothing hidden":
+        inputs = ids
+    elif kind == "random words alone":
+        inputs = torch.where(labels != _IGNORED, 5 + (ids - 4) % 92, ids)
+    elif kind == "[MASK] is a word of the text":  # one true label may be [MASK] itself, by a random draw
+        labels[places[0]] = _MASK
+    return inputs, mask, labels, _MASK
+
+
+_KINDS = (
+    "no label", "labels on padding", "labels everywhere", "labels everywhere, padding too", "labels everywhere, no padding",
+    "labels everywhere, nothing hidden", "labels are masks", "labels are masks alone",
+    "labels are masks, no other words", "nothing hidden", "fine", "[MASK] is a word of the text", "random words alone",
+)  # fmt: skip
+
+
+@exercise(_NOTEBOOK, "What is wrong with this batch?")
+def inspect_batch(answer: Any) -> str:
+    """answer(input_ids, attention_mask, labels (B, T) each, mask_id) -> the name of the fault, or "fine"."""
+    cases = [_case(kind, seed) for seed in (1, 2) for kind in _KINDS]
+
+    def show(case: tuple[Any, ...]) -> str:
+        return f"a batch with {_batch_looks(case)}"
+
+    def read(got: Any, case: tuple[Any, ...]) -> str:
+        expect(isinstance(got, str), f"For {show(case)} you gave {describe(got)}; a text is wanted, one of {', '.join(FAULTS)}.")  # fmt: skip
+        found = got.strip().lower().rstrip(".")
+        expect(found in FAULTS, f"For {show(case)} you gave {describe(got)}; one of {', '.join(FAULTS)} is wanted.")
+        return found
+
+    judge(answer, cases, _fault, read, _wrong_looks(), show)
+    return "Look at one batch like this before every long run: it costs a second."
+
+
+def _batch_looks(case: tuple[Any, ...]) -> str:
+    inputs, mask, labels, mask_id = case
+    at = labels != _IGNORED
+    return (
+        f"{int(at.sum())} labels, {int((at & (mask == 0)).sum())} of them on padding and {int((labels == mask_id).sum())} of "
+        f"them {mask_id}, the mask_id, and {int((at & (inputs == mask_id)).sum())} places with a label that read {mask_id}"
+    )
+
+
+def _is(inputs: Tensor, mask: Tensor, labels: Tensor, mask_id: int) -> dict[str, bool]:
+    """Which of the faults a batch has."""
+    at = labels != _IGNORED
+    return {
+        "no label": not bool(at.any()),
+        "labels on padding": bool((at & (mask == 0)).any()),
+        "labels everywhere": bool(at[mask == 1].all()),
+        "labels are masks": int((labels[at] == mask_id).sum()) > int(at.sum()) / 2,
+        "nothing hidden": bool((inputs[at] == labels[at]).all()),
+    }
+
+
+_ORDER = FAULTS[:-1]
+
+
+def _fault(*case: Any, order: Sequence[str] = _ORDER, **changed: Callable[..., bool]) -> str:
+    found = _is(*case) | {name.replace("_", " "): bool(test(*case)) for name, test in changed.items()}
+    return next((name for name in order if found[name]), "fine")
+
+
+def _wrong_looks() -> list[tuple[str, Callable[..., Any]]]:
+    def without(name: str) -> Callable[..., Any]:
+        return lambda *case: _fault(*case, order=[n for n in _ORDER if n != name])
+
+    def order(*names: str) -> Callable[..., Any]:
+        return lambda *case: _fault(*case, order=names)
+
+    def changed(**tests: Callable[..., bool]) -> Callable[..., Any]:
+        return lambda *case: _fault(*case, **tests)
+
+    return [
+        ("it is always fine", lambda *case: "fine"),
+        *((f"the fault '{name}' is never found", without(name)) for name in _ORDER),
+        ("padding is asked about after the whole batch. The first fault of the list counts", order("no label", "labels everywhere", "labels on padding", "labels are masks", "nothing hidden")),
+        ("'nothing hidden' is asked first. Where there is no label at all, it fits by accident", order("nothing hidden", *_ORDER[:-1])),
+        ("'nothing hidden' is asked before 'labels everywhere', and may fit there too", order("no label", "nothing hidden", *_ORDER[1:-1])),
+        ("'nothing hidden' is asked before 'labels are masks', and may fit there too", order("no label", "labels on padding", "labels everywhere", "nothing hidden", "labels are masks")),
+        ("one label that is mask_id is enough for you. A random draw may hide [MASK] itself; more than half must be it", changed(labels_are_masks=lambda i, m, labels, k: (labels == k).any())),
+        ("you ask whether all labels are mask_id. Of labels that were read too late some are random or kept words: more than half", changed(labels_are_masks=lambda i, m, labels, k: (labels != _IGNORED).any() and (labels[labels != _IGNORED] == k).all())),
+        ("one label that is what the model reads is enough for you. Every tenth hidden word is kept; all of them must be", changed(nothing_hidden=lambda i, m, labels, k: (i == labels).any())),
+        ("a batch without a [MASK] is not what 'nothing hidden' asks: compare what is read with the labels", changed(nothing_hidden=lambda i, m, labels, k: not (i == k).any())),
+        ("'labels everywhere' looks at padding too. Real places are those with attention_mask 1", changed(labels_everywhere=lambda i, m, labels, k: (labels != _IGNORED).all())),
+        ("a row without a free place is enough for you, or one label. 'labels everywhere' means all real places", changed(labels_everywhere=lambda i, m, labels, k: (labels != _IGNORED)[m == 1].any())),
+        ("'labels on padding' looks for a label 0. It is attention_mask that says what padding is", changed(labels_on_padding=lambda i, m, labels, k: False if not (labels == 0).any() else (labels[:, :-3] == 0).any())),
+        ("'labels on padding' looks where attention_mask is 1. Padding is where it is 0", changed(labels_on_padding=lambda i, m, labels, k: ((labels != _IGNORED) & (m == 1)).any())),
+        ("'no label' looks for one place without a label. All of them must be -100", changed(no_label=lambda i, m, labels, k: (labels == _IGNORED).any())),
+    ]  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------ entropy of single words
 
 _COUNTS = ([5, 0, 2, 1, 0, 3, 7], [1, 1, 0, 2, 4, 9, 3, 3, 1, 5, 0], [3, 0, 11])
@@ -197,20 +332,11 @@ _AFTER = {
     "is": Counter({"none": 2}),
 }  # fmt: skip
 _WORDS = Counter({"a": 2, "the": 4, "of": 1, "value": 3})
-_GAPS = [
-    (left, right, _BETWEEN, _AFTER, _WORDS)
-    for left, right in (
-        ("the", "of"),
-        ("a", "of"),
-        ("the", "is"),
-        ("of", "[MASK]"),
-        ("[MASK]", "of"),
-        ("xor", "the"),
-        ("of", "the"),
-        ("is", "of"),
-        ("any", "of"),
-    )  # fmt: skip
-]
+_NEIGHBOURS = (
+    ("the", "of"), ("a", "of"), ("the", "is"), ("of", "[MASK]"), ("[MASK]", "of"), ("xor", "the"), ("of", "the"), ("is", "of"),
+    ("any", "of"),
+)  # fmt: skip
+_GAPS = [(left, right, _BETWEEN, _AFTER, _WORDS) for left, right in _NEIGHBOURS]
 
 
 @exercise(_NOTEBOOK, "A guess from both neighbours")
@@ -345,141 +471,6 @@ def _wrong_perplexities() -> list[tuple[str, Callable[..., Any]]]:
         ("this is the perplexity of the last batch alone", of(lambda p: math.exp(p[-1][0]))),
         ("this is the perplexity of the first batch alone", of(lambda p: math.exp(p[0][0]))),
         ("this is the perplexity of the best batch alone", of(lambda p: math.exp(min(loss for loss, _ in p)))),
-    ]  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------ a look at a batch
-
-_MASK, _CLS, _SEP = 4, 2, 3
-FAULTS = ("no label", "labels on padding", "labels everywhere", "labels are masks", "nothing hidden", "fine")
-
-
-def _case(kind: str, seed: int) -> tuple[Any, ...]:
-    """A batch of two rows with padding, with one fault: input_ids, attention_mask, labels (2, T), mask_id."""
-    import torch
-
-    drawn = torch.Generator().manual_seed(seed)
-    tokens = 11
-    ids = torch.randint(5, 97, (2, tokens), generator=drawn)
-    ids[:, 0], ids[0, -1], ids[1, -4] = _CLS, _SEP, _SEP
-    ids[1, -3:] = 0
-    mask = torch.ones(2, tokens, dtype=torch.long)
-    mask[1, -3:] = 0
-    labels = torch.full_like(ids, _IGNORED)
-    inputs = ids.clone()
-    places = [(0, 2), (0, 5), (1, 1), (1, 3), (0, 7)]
-    for place in places:
-        labels[place] = ids[place]
-    for place in places[:3]:
-        inputs[place] = _MASK
-    inputs[places[3]] = 5 + (int(ids[places[3]]) - 4) % 92  # a random token; the last one is kept
-    if kind == "no label":
-        labels[:] = _IGNORED
-    elif kind == "labels on padding":
-        labels[1, -2] = 0
-    elif kind == "labels everywhere":
-        labels = ids.masked_fill(mask == 0, _IGNORED)
-    elif kind == "labels everywhere, padding too":
-        labels = ids.clone()
-    elif kind == "labels everywhere, no padding":
-        inputs, labels, mask = inputs[:1], ids[:1], mask[:1]
-    elif kind == "labels everywhere, nothing hidden":
-        inputs, labels = ids, ids.masked_fill(mask == 0, _IGNORED)
-    elif kind == "labels are masks":  # read off what the model reads, in place of the text
-        labels = torch.where(labels != _IGNORED, inputs, _IGNORED)
-    elif kind == "labels are masks alone":
-        labels = torch.where(labels != _IGNORED, _MASK, _IGNORED)
-    elif kind == "labels are masks, no other words":
-        labels = torch.where(inputs == _MASK, _MASK, _IGNORED)
-    elif kind == "nothing hidden":
-        inputs = ids
-    elif kind == "random words alone":
-        inputs = torch.where(labels != _IGNORED, 5 + (ids - 4) % 92, ids)
-    elif kind == "[MASK] is a word of the text":  # one true label may be [MASK] itself, by a random draw
-        labels[places[0]] = _MASK
-    return inputs, mask, labels, _MASK
-
-
-_KINDS = (
-    "no label", "labels on padding", "labels everywhere", "labels everywhere, padding too", "labels everywhere, no padding",
-    "labels everywhere, nothing hidden", "labels are masks", "labels are masks alone",
-    "labels are masks, no other words", "nothing hidden", "fine", "[MASK] is a word of the text", "random words alone",
-)  # fmt: skip
-
-
-@exercise(_NOTEBOOK, "What is wrong with this batch?")
-def inspect_batch(answer: Any) -> str:
-    """answer(input_ids, attention_mask, labels (B, T) each, mask_id) -> the name of the fault, or "fine"."""
-    cases = [_case(kind, seed) for seed in (1, 2) for kind in _KINDS]
-
-    def show(case: tuple[Any, ...]) -> str:
-        return f"a batch with {_batch_looks(case)}"
-
-    def read(got: Any, case: tuple[Any, ...]) -> str:
-        expect(isinstance(got, str), f"For {show(case)} you gave {describe(got)}; a text is wanted, one of {', '.join(FAULTS)}.")  # fmt: skip
-        found = got.strip().lower().rstrip(".")
-        expect(found in FAULTS, f"For {show(case)} you gave {describe(got)}; one of {', '.join(FAULTS)} is wanted.")
-        return found
-
-    judge(answer, cases, _fault, read, _wrong_looks(), show)
-    return "Look at one batch like this before every long run: it costs a second."
-
-
-def _batch_looks(case: tuple[Any, ...]) -> str:
-    inputs, mask, labels, mask_id = case
-    at = labels != _IGNORED
-    return (
-        f"{int(at.sum())} labels, {int((at & (mask == 0)).sum())} of them on padding and {int((labels == mask_id).sum())} of "
-        f"them {mask_id}, the mask_id, and {int((at & (inputs == mask_id)).sum())} places with a label that read {mask_id}"
-    )
-
-
-def _is(inputs: Tensor, mask: Tensor, labels: Tensor, mask_id: int) -> dict[str, bool]:
-    """Which of the faults a batch has."""
-    at = labels != _IGNORED
-    return {
-        "no label": not bool(at.any()),
-        "labels on padding": bool((at & (mask == 0)).any()),
-        "labels everywhere": bool(at[mask == 1].all()),
-        "labels are masks": int((labels[at] == mask_id).sum()) > int(at.sum()) / 2,
-        "nothing hidden": bool((inputs[at] == labels[at]).all()),
-    }
-
-
-_ORDER = FAULTS[:-1]
-
-
-def _fault(*case: Any, order: Sequence[str] = _ORDER, **changed: Callable[..., bool]) -> str:
-    found = _is(*case) | {name.replace("_", " "): bool(test(*case)) for name, test in changed.items()}
-    return next((name for name in order if found[name]), "fine")
-
-
-def _wrong_looks() -> list[tuple[str, Callable[..., Any]]]:
-    def without(name: str) -> Callable[..., Any]:
-        return lambda *case: _fault(*case, order=[n for n in _ORDER if n != name])
-
-    def order(*names: str) -> Callable[..., Any]:
-        return lambda *case: _fault(*case, order=names)
-
-    def changed(**tests: Callable[..., bool]) -> Callable[..., Any]:
-        return lambda *case: _fault(*case, **tests)
-
-    return [
-        ("it is always fine", lambda *case: "fine"),
-        *((f"the fault '{name}' is never found", without(name)) for name in _ORDER),
-        ("padding is asked about after the whole batch. The first fault of the list counts", order("no label", "labels everywhere", "labels on padding", "labels are masks", "nothing hidden")),
-        ("'nothing hidden' is asked first. Where there is no label at all, it fits by accident", order("nothing hidden", *_ORDER[:-1])),
-        ("'nothing hidden' is asked before 'labels everywhere', and may fit there too", order("no label", "nothing hidden", *_ORDER[1:-1])),
-        ("'nothing hidden' is asked before 'labels are masks', and may fit there too", order("no label", "labels on padding", "labels everywhere", "nothing hidden", "labels are masks")),
-        ("one label that is mask_id is enough for you. A random draw may hide [MASK] itself; more than half must be it", changed(labels_are_masks=lambda i, m, labels, k: (labels == k).any())),
-        ("you ask whether all labels are mask_id. Of labels that were read too late some are random or kept words: more than half", changed(labels_are_masks=lambda i, m, labels, k: (labels != _IGNORED).any() and (labels[labels != _IGNORED] == k).all())),
-        ("one label that is what the model reads is enough for you. Every tenth hidden word is kept; all of them must be", changed(nothing_hidden=lambda i, m, labels, k: (i == labels).any())),
-        ("a batch without a [MASK] is not what 'nothing hidden' asks: compare what is read with the labels", changed(nothing_hidden=lambda i, m, labels, k: not (i == k).any())),
-        ("'labels everywhere' looks at padding too. Real places are those with attention_mask 1", changed(labels_everywhere=lambda i, m, labels, k: (labels != _IGNORED).all())),
-        ("a row without a free place is enough for you, or one label. 'labels everywhere' means all real places", changed(labels_everywhere=lambda i, m, labels, k: (labels != _IGNORED)[m == 1].any())),
-        ("'labels on padding' looks for a label 0. It is attention_mask that says what padding is", changed(labels_on_padding=lambda i, m, labels, k: False if not (labels == 0).any() else (labels[:, :-3] == 0).any())),
-        ("'labels on padding' looks where attention_mask is 1. Padding is where it is 0", changed(labels_on_padding=lambda i, m, labels, k: ((labels != _IGNORED) & (m == 1)).any())),
-        ("'no label' looks for one place without a label. All of them must be -100", changed(no_label=lambda i, m, labels, k: (labels == _IGNORED).any())),
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ def answer_of(exercise: Exercise, kind: Kind) -> Any:
 
     cells = cells_of(exercise)
     code = code_for(kind, cells.answer)
-    return defined(code, cells.name, torch=torch)
+    return defined(code, cells.name, math=math, torch=torch)
 
 
 def defined(code: str, name: str, **names: Any) -> Any:
