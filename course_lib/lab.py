@@ -25,10 +25,12 @@ FIRST_NOTEBOOK = "00_start_here.ipynb"
 _USUAL_PORT = 8888
 
 # JupyterLab's defaults, overridden: a fresh one asks in a pop-up whether to fetch news, asks the network for updates, and
-# opens a Markdown page as source text.
+# opens a Markdown page as source text. It reckons with a guessed height for the cells out of view, so that a link to a
+# cell of a long notebook ends beside it; with "defer" all cells are drawn.
 _OVERRIDES = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}},
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "defer"},
 }
 
 

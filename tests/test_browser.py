@@ -115,6 +115,15 @@ def run_all(page, address: str, name: str) -> None:
     screenshot(page, f"{name}-started")
 
 
+def failures_of(cells: list) -> list[str]:
+    return [
+        f"{cell.id}: {output.ename}: {output.evalue}"
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error" and MAY_RAISE not in cell.metadata.get("tags", [])
+    ]
+
+
 def saved_when_done(page, path: Path, seconds: int = 300) -> nbformat.NotebookNode:
     """Save until every code cell of the file was executed; the file then."""
     deadline = time.monotonic() + seconds
@@ -156,13 +165,7 @@ def figures_in_view(page, name: str) -> list[dict]:
 def test_run_all_in_jupyterlab_shows_every_figure_and_no_error(page, address: str, copy: Path, name: str) -> None:
     run_all(page, address, name)
     notebook = saved_when_done(page, copy / "notebooks" / f"{name}.ipynb")
-    errors = [
-        f"{cell.id}: {output.ename}: {output.evalue}"
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "error" and MAY_RAISE not in cell.metadata.get("tags", [])
-    ]
-    assert errors == []
+    assert failures_of(notebook.cells) == []
     expected = json.dumps(notebook).count("data:image/png;base64,")
     figures = figures_in_view(page, name)
     assert expected > 0 and len(figures) == expected

@@ -1023,12 +1023,19 @@ plots.Table(
         ["prediction_logits", tuple(answer.prediction_logits.shape)],
         ["seq_relationship_logits", tuple(answer.seq_relationship_logits.shape)],
         ["hidden_states, attentions", "None, as they were not asked for"],
+        ["word_loss, sentence_loss", f"{answer.word_loss:.1f} and {answer.sentence_loss:.2f}"],
     ],
 )
 
+# %% [markdown]
+# The last row is ours: the two terms of the sum, each for itself. The other names are those of
+# transformers.
+
 # %%
 theirs = transformers.models.bert.modeling_bert.BertForPreTrainingOutput
-assert list(theirs.__dataclass_fields__) == list(answer.__dataclass_fields__)
+ours = list(answer.__dataclass_fields__)
+assert ours == [*theirs.__dataclass_fields__, "word_loss", "sentence_loss"]
+assert torch.allclose(answer.word_loss + answer.sentence_loss, answer.loss)
 assert answer.prediction_logits.shape == (*pairs["input_ids"].shape, V)
 assert answer.seq_relationship_logits.shape == (2, 2) and answer.hidden_states is None
 

@@ -14,7 +14,6 @@
 import argparse
 import contextlib
 import csv
-import io
 import json
 import math
 import tempfile
@@ -825,6 +824,8 @@ plots.Table(
 # **Predict:** after the same twenty steps, how far is a model with new weights?
 
 # %%
+from IPython.utils.capture import capture_output
+
 from course_lib.__main__ import main
 
 stories = workplace / "stories"
@@ -834,28 +835,25 @@ for part in ("train.txt", "dev.txt"):
     (stories / part).write_text(told, encoding="utf-8")
 sizes = json.loads((MINI / "config.json").read_text(encoding="utf-8"))
 (workplace / "sizes.json").write_text(json.dumps(sizes), encoding="utf-8")
-COMMON = (
-    "pretrain --corpus stories --hold-out dev.txt --steps 20 --evaluate-every 20 --length 64 "
-)
-COMMON += "--batch-tokens 1024 --dropout 0"
+COMMON = "pretrain --corpus stories --hold-out dev.txt --steps 20 --evaluate-every 20 "
+COMMON += "--length 64 --batch-tokens 1024 --dropout 0"
 STARTS = {
-    "new weights": f"--config sizes.json --tokenizer {MINI} --learning-rate 1e-3",
-    "from mini_bert": f"--model {MINI} --learning-rate 3e-4",
+    "new weights": "--config sizes.json --tokenizer mini_bert --learning-rate 1e-3",
+    "from mini_bert": "--model mini_bert --learning-rate 3e-4",
 }
 
 
 def pretrain_stories(name):
     """The command, as in a terminal; what it prints is kept."""
     options = [*COMMON.split(), *STARTS[name].split(), "--output", name.replace(" ", "_")]
-    said = io.StringIO()
-    quiet = contextlib.redirect_stderr(io.StringIO())
-    with contextlib.chdir(workplace), remarks(), contextlib.redirect_stdout(said), quiet:
-        assert main(options) == 0
-    return said.getvalue()
+    with contextlib.chdir(workplace), remarks(), capture_output() as said:
+        code = main(options)
+    assert code == 0, said.stderr
+    return said.stdout
 
 
 said = {name: pretrain_stories(name) for name in STARTS}
-print("python -m course_lib", COMMON, STARTS["from mini_bert"].replace(str(MINI), "mini_bert"))
+print("python -m course_lib", COMMON, STARTS["from mini_bert"])
 print("    --output from_mini_bert\n")
 print(said["from mini_bert"].partition("{")[0])
 
