@@ -2,16 +2,15 @@
 
 tokens.py       a corpus as ids on disk, mapped into memory
 batches.py      rows and hidden words, anew each time through
-positions.py    a better beginning for the position table
 run.py          pretrain: vocabulary, model, training, card
 baselines.py    what guessing from counts alone reaches
 probes.py       what the model guesses while it learns
 command.py      python -m course_lib pretrain
 """
 
+from course_lib.positions import begin_as_sinusoids, sinusoids
 from course_lib.pretraining.baselines import NGrams
 from course_lib.pretraining.batches import PretrainingBatches
-from course_lib.pretraining.positions import begin_as_sinusoids, sinusoids
 from course_lib.pretraining.probes import Probes, fill_mask, neighbours
 from course_lib.pretraining.run import (
     PRETRAINING,

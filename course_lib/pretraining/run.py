@@ -29,9 +29,9 @@ from course_lib.corpus import Corpus
 from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.heads import BertForMaskedLM, BertForPreTraining
 from course_lib.masking import IGNORED
+from course_lib.positions import begin_as_sinusoids
 from course_lib.pretraining.baselines import NGrams
 from course_lib.pretraining.batches import PretrainingBatches
-from course_lib.pretraining.positions import begin_as_sinusoids
 from course_lib.pretraining.probes import Probes
 from course_lib.pretraining.tokens import TokenDocuments, open_tokens, tokenize, write_tokens
 from course_lib.training import Evaluation, Recipe, Training, Watcher

@@ -1,0 +1,73 @@
+"""A model of the zoo as two files: zoo.json, what it is made of, and model.safetensors, its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from course_lib.errors import ModelFilesError
+
+if TYPE_CHECKING:
+    from course_lib.zoo.classifier import TextClassifier
+
+CARD, WEIGHTS = "zoo.json", "model.safetensors"
+
+
+def save(model: TextClassifier, folder: str | Path) -> Path:
+    """Write both files into a folder, which is made if need be; the weights last.
+
+    Raises:
+        ValueError: a model that `course_lib.zoo.build` did not make.
+    """
+    from safetensors.torch import save_file
+
+    if not model.card:
+        raise ValueError("This model was put together by hand; course_lib.zoo.build makes models that can be saved.")
+    folder = Path(folder).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    card = dict(model.card)
+    encoder = getattr(model.source, "bert", None)
+    if encoder is not None:
+        card["encoder"] = {**dataclasses.asdict(encoder.config), "pooler": encoder.pooler is not None}
+    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in model.state_dict().items()}
+    card_part, weights_part = folder / (CARD + ".part"), folder / (WEIGHTS + ".part")
+    card_part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    save_file(tensors, str(weights_part), metadata={"format": "pt"})
+    card_part.replace(folder / CARD)
+    weights_part.replace(folder / WEIGHTS)
+    return folder
+
+
+def load(folder: str | Path) -> TextClassifier:
+    """What `save` wrote, in evaluation mode.
+
+    Raises:
+        ModelFilesError: there is nothing of this kind, or it is damaged.
+    """
+    from safetensors.torch import load_file
+
+    from course_lib.bert import BertModel
+    from course_lib.config import BertConfig
+    from course_lib.zoo import build
+
+    folder = Path(folder).expanduser()
+    if not (folder / CARD).is_file() or not (folder / WEIGHTS).is_file():
+        raise ModelFilesError(
+            f"'{folder}' has no {CARD} with a {WEIGHTS}; give a folder that a model of the zoo was saved in."
+        )
+    try:
+        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        encoder = card.pop("encoder", None)
+        if encoder is not None:
+            pooler = encoder.pop("pooler")
+            encoder = BertModel(BertConfig(**encoder), add_pooling_layer=pooler)
+        model = build(card["name"], card["num_classes"], card.get("vocab_size"), encoder, **card["options"])
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except Exception as error:
+        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelFilesError(
+            f"The model in '{folder}' is damaged ({said}); train it again, or copy it again."
+        ) from error
+    return model.eval()
