@@ -28,7 +28,9 @@ WAYS = ("head", "tail", "head+tail")
 _SPECIAL = 2  # [CLS] and [SEP]
 
 
-def cut(ids: Sequence[int], max_tokens: int, how: str = "head", head: int | None = None) -> list[int]:
+def cut(
+    ids: Sequence[int], max_tokens: int, how: str = "head", head: int | None = None, special: bool = True
+) -> list[int]:
     """A text cut to at most `max_tokens`; its [CLS] and [SEP] stay.
 
     Args:
@@ -36,10 +38,13 @@ def cut(ids: Sequence[int], max_tokens: int, how: str = "head", head: int | None
         max_tokens: [CLS] and [SEP] count too.
         how: "head" keeps the beginning, "tail" the end, "head+tail" both.
         head: with "head+tail", tokens of the beginning; by default a quarter, 128 of 512 as in Sun et al. 2019.
+        special: False for a tokenizer that has no [CLS] and no [SEP].
 
     Raises:
         ValueError: an unknown way, or numbers that leave no room.
     """
+    if not special:  # between two tokens that are taken off again
+        return cut([-1, *ids, -1], max_tokens + _SPECIAL, how, head)[1:-1]
     if how not in WAYS:
         raise ValueError(f"how is {how!r}; it may be {', '.join(WAYS)}.")
     room = _room(max_tokens)

@@ -12,10 +12,12 @@ choices.py    multiple choice
 sentences.py  next sentence
 words.py      masked words, next words
 tuned.py      fine_tune, and the model that comes of it
+classifiers.py  the same for a model of the zoo
 command.py    python -m course_lib train, evaluate, predict
 """
 
+from course_lib.finetuning.classifiers import train_classifier
 from course_lib.finetuning.tasks import Reading
 from course_lib.finetuning.tuned import TASKS, FineTuned, Result, fine_tune
 
-__all__ = ["TASKS", "FineTuned", "Reading", "Result", "fine_tune"]
+__all__ = ["TASKS", "FineTuned", "Reading", "Result", "fine_tune", "train_classifier"]

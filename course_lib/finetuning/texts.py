@@ -67,7 +67,10 @@ def _encode(examples: Sequence[Example], tokenizer: Any, longest: int, how: str)
     shortened = 0
     if single:
         rows = tokenizer([examples[i].text for i in single], verbose=False)
-        kept = [cut(row, longest, how) for row in rows["input_ids"]]
+        special = tokenizer.num_special_tokens_to_add() > 0
+        kept = [cut(row, longest, how, special=special) for row in rows["input_ids"]]
+        if not special:  # a text without any token: say that it is unknown
+            kept = [row or [tokenizer.unk_token_id] for row in kept]
         shortened += sum(len(before) > len(after) for before, after in zip(rows["input_ids"], kept, strict=True))
         given = {"input_ids": kept, "attention_mask": [[1] * len(row) for row in kept]}
         if "token_type_ids" in rows:

@@ -105,8 +105,13 @@ class FineTuned:
             task = TASKS[known["task"]](known["labels"], Reading(**known["reading"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFilesError(f"'{card}' is damaged ({error}); train again into another folder.") from error
-        model = task.head().from_pretrained(folder)
-        return cls(model, pretrained.load_tokenizer(str(folder)), task, precision=known["recipe"]["precision"])
+        from course_lib import zoo
+
+        if (folder / zoo.CARD).is_file():
+            model, tokenizer = zoo.load(folder), zoo.load_tokenizer(folder)
+        else:
+            model, tokenizer = task.head().from_pretrained(folder), pretrained.load_tokenizer(str(folder))
+        return cls(model, tokenizer, task, precision=known["recipe"]["precision"])
 
     def evaluate(self, examples: Any = "test", *, precision: str | None = None) -> Result:
         """Scores and a report on labelled examples: a list, or the name of a part of the data set it was trained on.

@@ -31,7 +31,7 @@ from course_lib.zoo.classifier import TextClassifier
 from course_lib.zoo.dpcnn import DPCNN
 from course_lib.zoo.encoders import AllLayers, AsItIs, LastLayer, PooledText
 from course_lib.zoo.fast_text import FastText
-from course_lib.zoo.saving import load
+from course_lib.zoo.saving import CARD, load, load_tokenizer
 from course_lib.zoo.text_cnn import TextCNN
 from course_lib.zoo.text_rcnn import TextRCNN
 from course_lib.zoo.text_rnn import TextRNN
@@ -81,7 +81,18 @@ NAMES = tuple(MODELS)
 _OF_WORDS = ("embedding", "embedding_dropout", "vectors", "frozen")
 _OF_ALL = ("dropout", "samples")
 
-__all__ = ["ERNIE", "MODELS", "NAMES", "Entry", "TextClassifier", "build", "load", "reads_bert"]
+__all__ = [
+    "CARD",
+    "ERNIE",
+    "MODELS",
+    "NAMES",
+    "Entry",
+    "TextClassifier",
+    "build",
+    "load",
+    "load_tokenizer",
+    "reads_bert",
+]
 
 
 def reads_bert(name: str) -> bool:

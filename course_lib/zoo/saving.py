@@ -40,6 +40,43 @@ def save(model: TextClassifier, folder: str | Path) -> Path:
     return folder
 
 
+def load_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer that was saved beside the model: a vocabulary of its own, or that of its BERT.
+
+    Raises:
+        ModelFilesError: there is none, or it is damaged.
+    """
+    from course_lib.vocabulary import load_vocabulary
+
+    folder = Path(folder).expanduser()
+    encoder = _card(folder).get("encoder")
+    if encoder is None:
+        return load_vocabulary(folder)
+    from transformers import PreTrainedTokenizerFast
+
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(
+            folder, local_files_only=True, model_max_length=encoder["max_position_embeddings"]
+        )
+    except Exception as error:  # the tokenizers library raises plain Exception
+        raise ModelFilesError(
+            f"The tokenizer in '{folder}' is missing or damaged: train the model again, or copy it again."
+        ) from error
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFilesError(
+            f"'{folder}' has no {CARD} that can be read; give a folder that a model of the zoo was saved in."
+        ) from error
+    return card
+
+
 def load(folder: str | Path) -> TextClassifier:
     """What `save` wrote, in evaluation mode.
 
@@ -58,7 +95,7 @@ def load(folder: str | Path) -> TextClassifier:
             f"'{folder}' has no {CARD} with a {WEIGHTS}; give a folder that a model of the zoo was saved in."
         )
     try:
-        card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = _card(folder)
         encoder = card.pop("encoder", None)
         if encoder is not None:
             pooler = encoder.pop("pooler")

@@ -1,0 +1,124 @@
+"""A model of the zoo, trained on a data set of labelled texts: `train_classifier`.
+
+tuned = train_classifier("TextCNN", load_dataset("data/headlines_zh"), output="my_model")
+tuned = train_classifier("bert_CNN", data, encoder="mini_bert_zh")
+
+What comes back is what `fine_tune` gives: it evaluates, predicts and saves itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from course_lib import training
+from course_lib.errors import DataError
+from course_lib.finetuning.tasks import Reading
+from course_lib.finetuning.tuned import FineTuned, fine_tune
+from course_lib.training import Recipe
+
+WORD_BATCH, BERT_BATCH = 128, 32  # texts a batch
+
+
+def train_classifier(
+    name: str,
+    data: Any,
+    *,
+    encoder: Any = None,
+    unit: str | None = None,
+    minimum: int = 2,
+    most: int | None = None,
+    vectors: str | Path | None = None,
+    vector_words: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
+    batch_size: int | None = None,
+    reading: Reading | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    resume: bool = False,
+    watchers: Any = (),
+    progress: bool | None = None,
+    **changes: Any,
+) -> FineTuned:
+    """Build a model of `course_lib.zoo` for a data set, and train it; the best checkpoint on dev is what comes back.
+
+    Args:
+        name: one of `course_lib.zoo.NAMES`.
+        data: of `load_dataset`, for classification.
+        encoder: for models over BERT; by default one of the data's language (`usual_encoder`).
+        unit, minimum, most: of the vocabulary, for models over word vectors (`make_vocabulary`).
+        vectors, vector_words: a file of pretrained word vectors, and the file with its words where it has none itself.
+        options: of the model, as in `course_lib.zoo.build`.
+        recipe: how to train; by default the model's own. `changes` are fields of it.
+        batch_size: texts a batch; 128 over word vectors, 32 over BERT.
+        reading, seed, output, resume, watchers, progress: as in `fine_tune`.
+
+    Raises:
+        ValueError: an unknown name, or an option that does not fit.
+        DataError: data for another task, or without train.
+    """
+    from course_lib import zoo
+
+    over_bert = zoo.reads_bert(name)
+    if data.task != "classification":
+        raise DataError(
+            f"'{data.folder}' is for {data.task}; the models of the zoo give a text one of several labels: give data "
+            "for classification."
+        )
+    texts = data.require("train", "training")
+    if not hasattr(texts, "__len__"):
+        raise DataError("A vocabulary is made from all training texts: load the data without streaming.")
+    for given, what in ((encoder, "encoder"), (vectors, "vectors")):
+        if given is not None and over_bert != (what == "encoder"):
+            fits = "has word vectors of its own" if what == "encoder" else "reads BERT's"
+            raise ValueError(f"{name} {fits} and takes no {what}: leave it out.")
+    training.set_seed(seed)
+    built: dict[str, Any] = dict(options or {})
+    if over_bert:
+        from course_lib import pretrained
+
+        encoder = (zoo.ERNIE if name == "ERNIE" else usual_encoder(data)) if encoder is None else encoder
+        tokenizer = pretrained.load_tokenizer(str(encoder))
+        model = zoo.build(name, len(data.labels), encoder=encoder, **built)
+    else:
+        from course_lib.vocabulary import make_vocabulary
+
+        words = [text if pair is None else f"{text} {pair}" for text, pair in ((e.text, e.pair) for e in texts)]
+        tokenizer = make_vocabulary(words, unit, minimum=minimum, most=most)
+        if vectors is not None:
+            from course_lib.vectors import load_vectors
+
+            tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+            built["vectors"] = load_vectors(vectors, tokens, seed=seed, vocabulary=vector_words).matrix
+        model = zoo.build(name, len(data.labels), len(tokenizer), **built)
+    recipe = Recipe(**{"precision": "auto", **zoo.MODELS[name].recipe}) if recipe is None else recipe
+    return fine_tune(
+        data,
+        model,
+        tokenizer=tokenizer,
+        recipe=recipe,
+        output=output,
+        resume=resume,
+        batch_size=batch_size or (BERT_BATCH if over_bert else WORD_BATCH),
+        reading=reading,
+        seed=seed,
+        watchers=watchers,
+        progress=progress,
+        **changes,
+    )
+
+
+def usual_encoder(data: Any) -> str:
+    """An encoder that knows the language of the data and is here without a network."""
+    from course_lib.vocabulary import usual_unit
+
+    return "mini_bert_zh" if usual_unit(data.train.texts[:1000]) == "characters" else "default"
+
+
+def unknown_share(texts: list[str], tokenizer: Any) -> float:
+    """How many of the tokens of some texts are [UNK], 0 to 1: the language of data and encoder compared."""
+    rows = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    tokens = sum(map(len, rows))
+    return sum(row.count(tokenizer.unk_token_id) for row in rows) / max(tokens, 1)
