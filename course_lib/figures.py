@@ -424,3 +424,42 @@ def _count(number: int, noun: str) -> str:
 
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number:,} times"
+
+
+def named_points(
+    places: Mapping[str, tuple[float, float]], x_title: str, y_title: str, title: str = "", alt: str | None = None
+) -> Picture:
+    """A point a name; the names stand in a column beside the plot, in the order of y, each with a line to its point.
+
+    Args:
+        places: name -> (x, y). Where the largest x is ten times the smallest or more, x is drawn by its logarithm.
+
+    Raises:
+        ValueError: no points.
+    """
+    if not places:
+        raise ValueError("There is nothing to draw: give at least one name with its place.")
+    figure, axes = new_figure(7.4, max(3.4, 1.0 + 0.24 * len(places)))
+    xs, ys = zip(*places.values(), strict=True)
+    axes.plot(xs, ys, "o", color=COLOURS[0], markersize=7)
+    if min(xs) > 0 and max(xs) >= 10 * min(xs):
+        axes.set_xscale("log")
+    low, high = min(ys), max(ys)
+    room = (high - low) * 0.08 or 0.05
+    axes.set_ylim(low - room, high + room)
+    ranked = sorted(places, key=lambda name: places[name][1])
+    for number, name in enumerate(ranked):
+        x, y = places[name]
+        height = (number + 0.5) / len(ranked)  # of the column, from the bottom
+        axes.annotate(
+            printable(name), xy=(x, y), xytext=(1.06, height), textcoords="axes fraction", va="center",
+            fontsize=9, arrowprops={"arrowstyle": "-", "color": INK, "alpha": 0.3, "linewidth": 0.8, "shrinkB": 4},
+        )  # fmt: skip
+    axes.set(title=printable(title), xlabel=x_title, ylabel=y_title)
+    axes.grid(alpha=0.3)
+    best, cheapest = ranked[-1], min(places, key=lambda name: places[name][0])
+    said = (
+        f"A point for each of {_count(len(places), 'name')}, {x_title} against {y_title}. The highest is {best} with {places[best][1]:.3g} "
+        f"at {places[best][0]:.3g}; furthest to the left is {cheapest} with {places[cheapest][1]:.3g} at {places[cheapest][0]:.3g}."
+    )
+    return picture(figure, alt or said)

@@ -8,6 +8,7 @@ What comes back is what `fine_tune` gives: it evaluates, predicts and saves itse
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ def train_classifier(
 
         encoder = (zoo.ERNIE if name == "ERNIE" else usual_encoder(data)) if encoder is None else encoder
         tokenizer = pretrained.load_tokenizer(str(encoder))
-        model = zoo.build(name, len(data.labels), encoder=encoder, **built)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
+            model = zoo.build(name, len(data.labels), encoder=encoder, **built)
     else:
         from course_lib.vocabulary import make_vocabulary
 

@@ -26,7 +26,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="default", help="default, a name on the Hugging Face hub, or a folder")
+    parser.add_argument(
+        "--model",
+        default="default",
+        help="default, a name on the Hugging Face hub, or a folder; or a text classifier of the zoo, such as TextCNN or bert_CNN; "
+        "or all: every one of these, compared",
+    )
     parser.add_argument("--data", required=True, help="a folder, a file, or a name on the hub")
     parser.add_argument("--output", required=True, type=Path, help="a new folder for the trained model")
     parser.add_argument("--task", help="guessed from the data if left out")
@@ -34,7 +39,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of new weights, dropout and the order of the examples")
     parser.add_argument("--epochs", type=int, help="times through the data (3)")
     parser.add_argument("--steps", type=int, help="optimiser steps, in place of epochs")
-    parser.add_argument("--batch-size", type=int, default=32, help="examples a batch (32)")
+    parser.add_argument("--batch-size", type=int, help="examples a batch (32; over word vectors 128)")
     parser.add_argument("--batch-tokens", type=int, help="and at most so many tokens, padding included")
     parser.add_argument("--learning-rate", type=float, help="the highest of the schedule (5e-5)")
     parser.add_argument("--weight-decay", type=float, help="(0.01)")
@@ -66,6 +71,26 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--streaming", action="store_true", help="do not hold the examples; needs --steps")
     parser.add_argument("--tensorboard", action="store_true", help="event files in OUTPUT/tensorboard")
     parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns: text=body label=gold")
+    zoo = parser.add_argument_group("for a text classifier of the zoo")
+    zoo.add_argument("--encoder", help="of bert, bert_CNN, ...: default, a name on the hub, or a folder")
+    units = zoo.add_mutually_exclusive_group()
+    units.add_argument(
+        "--words", dest="unit", action="store_const", const="words", help="the text is read word by word"
+    )
+    units.add_argument(
+        "--characters", dest="unit", action="store_const", const="characters", help="character by character"
+    )
+    zoo.add_argument("--minimum", type=int, help="how often a token must occur in train (2)")
+    zoo.add_argument("--most", type=int, help="tokens of the vocabulary, the most frequent ones (all)")
+    zoo.add_argument(
+        "--vectors", "--embedding", metavar="FILE", help="pretrained word vectors: .npz, .vec, word2vec or GloVe text"
+    )
+    zoo.add_argument("--vector-words", metavar="FILE", help="the words of the vectors, where their file has none")
+    zoo.add_argument(
+        "--option", nargs="+", default=[], metavar="NAME=VALUE", help="of the model: filters=100 dropout=0.3"
+    )
+    zoo.add_argument("--models", nargs="+", metavar="NAME", help="with --model all: these alone")
+    zoo.add_argument("--seeds", type=int, default=1, help="with --model all: train each with so many seeds (1)")
 
 
 _RECIPE = (
@@ -76,11 +101,15 @@ _RECIPE = (
 
 def train(arguments: argparse.Namespace) -> int:
     """Train, evaluate on test if there is one, and say where the model is."""
-    from course_lib import training
+    from course_lib import training, zoo
     from course_lib.datasets import load_dataset, problems
-    from course_lib.finetuning import TASKS, Reading, fine_tune
+    from course_lib.finetuning import TASKS, Reading, fine_tune, train_classifier
 
     task = arguments.task
+    of_zoo = arguments.model in zoo.NAMES or arguments.model == "all"
+    if of_zoo and task is None:
+        task = "classification"
+    _check_zoo_options(arguments, of_zoo)
     if task is not None and task not in TASKS:
         raise DataError(f"There is no task {task!r}; it may be {', '.join(TASKS)}, or left out to be guessed.")
     data = load_dataset(
@@ -101,23 +130,31 @@ def train(arguments: argparse.Namespace) -> int:
     changes = {name: value for name in _RECIPE if (value := getattr(arguments, name)) is not None}
     if "warmup" in changes and changes["warmup"] >= 1:
         changes["warmup"] = int(changes["warmup"])
+    shared = {
+        "output": arguments.output,
+        "resume": arguments.resume,
+        "batch_tokens": arguments.batch_tokens,
+        "train_layers": arguments.train_layers,
+        "class_weights": arguments.class_weights,
+        "reading": Reading(arguments.max_tokens, arguments.cut, arguments.stride, arguments.language),
+        "watchers": [training.TensorBoard(arguments.output / "tensorboard")] if arguments.tensorboard else [],
+        **changes,
+    }
     try:
-        tuned = fine_tune(
-            data,
-            arguments.model,
-            task=task,
-            output=arguments.output,
-            resume=arguments.resume,
-            batch_size=arguments.batch_size,
-            batch_tokens=arguments.batch_tokens,
-            train_layers=arguments.train_layers,
-            class_weights=arguments.class_weights,
-            reading=Reading(arguments.max_tokens, arguments.cut, arguments.stride, arguments.language),
-            seed=arguments.seed,
-            watchers=[training.TensorBoard(arguments.output / "tensorboard")] if arguments.tensorboard else [],
-            progress=True,
-            **changes,
-        )
+        if arguments.model == "all":
+            return _compare(arguments, data, shared)
+        if of_zoo:
+            given = {**_zoo_choices(arguments), **shared}
+            if arguments.encoder is not None:
+                given["encoder"] = arguments.encoder
+            tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
+            if main:
+                _say_unknown(tuned, data)
+        else:
+            size = arguments.batch_size or 32
+            tuned = fine_tune(
+                data, arguments.model, task=task, batch_size=size, seed=arguments.seed, progress=True, **shared
+            )
     except KeyboardInterrupt:
         if main and (arguments.output / "checkpoints").is_dir():
             print(
@@ -126,7 +163,7 @@ def train(arguments: argparse.Namespace) -> int:
             )
             return 130
         raise
-    except ValueError as error:  # a choice that makes no sense: its sentence, without library frames
+    except (ValueError, TypeError) as error:  # a choice that makes no sense: its sentence, without library frames
         raise error if isinstance(error, CourseError) else DataError(str(error)) from error
     if main:
         if tuned.history is not None:
@@ -134,6 +171,76 @@ def train(arguments: argparse.Namespace) -> int:
         if next(iter(data.test), None) is not None:
             print(f"test: {tuned.evaluate('test')}")
         print(f"The model is in '{arguments.output}'.")
+    return 0
+
+
+def _check_zoo_options(arguments: argparse.Namespace, of_zoo: bool) -> None:
+    names = ("encoder", "unit", "minimum", "most", "vectors", "vector_words", "option", "models")
+    given = [name for name in names if getattr(arguments, name)]
+    if given and not of_zoo:
+        shown = "words or --characters" if given[0] == "unit" else given[0].replace("_", "-")
+        raise DataError(
+            f"--{shown} is for the text classifiers of the zoo, and --model is {arguments.model}: leave it out, or give such a model."
+        )
+    if (arguments.models or arguments.seeds != 1) and arguments.model != "all":
+        raise DataError("--models and --seeds go with --model all.")
+    if arguments.seeds < 1:
+        raise DataError(f"--seeds is {arguments.seeds}; at least 1 is needed.")
+
+
+def _zoo_choices(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("unit", "minimum", "most", "vectors", "vector_words", "batch_size")
+    found: dict[str, Any] = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    if found.get("vectors") == "random":  # as the Chinese repository says it for vectors that are learned from nothing
+        del found["vectors"]
+    if arguments.option:
+        found["options"] = dict(_option(one) for one in arguments.option)
+    return found
+
+
+def _option(given: str) -> tuple[str, Any]:
+    name, equals, value = given.partition("=")
+    if not equals:
+        raise DataError(f"--option has {given!r}; a name, an equals sign and a value are expected, as in filters=100.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _say_unknown(tuned: Any, data: Any) -> None:
+    from course_lib.finetuning.classifiers import unknown_share
+
+    examples = data.dev if len(data.dev) else data.train
+    share = unknown_share(examples.texts[:2000], tuned.tokenizer)
+    if share > 0.05:
+        print(
+            f"{share:.0%} of the tokens of these texts are unknown to the model's vocabulary: it was made for another "
+            "language, or for other texts. Another encoder or a larger training set would know more of them.",
+            file=sys.stderr,
+        )
+
+
+def _compare(arguments: argparse.Namespace, data: Any, shared: dict[str, Any]) -> int:
+    """Train all, and print the table."""
+    from course_lib.finetuning.leaderboard import leaderboard
+
+    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    choices = {key: value for key, value in shared.items() if key not in ("output", "resume", "watchers")}
+    if arguments.encoder is not None:
+        choices["encoder"] = arguments.encoder
+    found = leaderboard(
+        data,
+        arguments.models,
+        seeds=seeds,
+        output=arguments.output,
+        resume=arguments.resume,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+        progress=True,
+        **{**_zoo_choices(arguments), **choices},
+    )
+    print(found)
+    print(f"The models, leaderboard.csv and leaderboard.png are in '{arguments.output}'.")
     return 0
 
 
@@ -180,6 +287,10 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", help="the passage, with --text")
     parser.add_argument("--choices", nargs="+", help="what to choose from, with --text")
     parser.add_argument("--table", action="store_true", help="a table in place of one JSON object a line")
+    parser.add_argument("--probabilities", action="store_true", help="of all labels, for classification")
+    parser.add_argument(
+        "--why", action="store_true", help="the tokens of each text, with how far the answer falls without them"
+    )
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -195,7 +306,7 @@ def predict(arguments: argparse.Namespace) -> int:
     else:
         raise DataError("There is nothing to predict: give --text, --file, or - for standard input.")
     tuned = FineTuned.load(arguments.model)
-    found = tuned.predict_stream(inputs)
+    found = tuned.predict_stream(inputs, probabilities=arguments.probabilities, why=arguments.why)
     if arguments.table:
         _print_table(found)
         return 0
@@ -261,10 +372,24 @@ def _columns(given: list[str] | None) -> dict[str, str] | None:
 def _print_table(found: Iterable[dict[str, Any]]) -> None:
     from course_lib.plots import Table
 
-    rows = []
+    rows, header = [], ["text", "label", "score"]
     for one in found:
         label, score = one["label"], one["score"]
         if isinstance(label, list):
             label = ", ".join(f"{n['text']} ({n['type']})" if isinstance(n, dict) else n for n in label)
-        rows.append([one["text"], label, f"{score:.3f}" if isinstance(score, float) else ""])
-    print(repr(Table(["text", "label", "score"], rows)))
+        row = [one["text"], label, f"{score:.3f}" if isinstance(score, float) else ""]
+        if "probabilities" in one:
+            ranked = sorted(one["probabilities"].items(), key=lambda pair: -pair[1])[1:4]
+            row.append(", ".join(f"{name} {value:.3f}" for name, value in ranked))
+        if "why" in one:
+            ranked = sorted(one["why"], key=lambda each: -each["effect"])[:3]
+            row.append(", ".join(f"{each['token']} {each['effect']:+.3f}" for each in ranked))
+        rows.append(row)
+        header = [
+            "text",
+            "label",
+            "score",
+            *(["next"] if "probabilities" in one else []),
+            *(["why"] if "why" in one else []),
+        ]
+    print(repr(Table(header, rows)))

@@ -145,8 +145,11 @@ class FineTuned:
             tuple(prepared.notes),
         )
 
-    def predict(self, inputs: Any) -> list[dict[str, Any]]:
+    def predict(self, inputs: Any, *, probabilities: bool = False, why: bool = False) -> list[dict[str, Any]]:
         """A dictionary for each input, with text, label and score: for one text, or a list.
+
+        For classification, `probabilities` adds those of all labels, by name, and `why` the tokens of the text, each
+        with how far the label's probability falls without it (`token_effects`).
 
         What an input is depends on the task: a text; a pair, (text, pair); (question, context); a dictionary with
         question and choices; a sentence or a list of words; a text with [MASK].
@@ -155,20 +158,37 @@ class FineTuned:
             DataError: an input of another kind; the sentence says what is expected.
         """
         one = isinstance(inputs, str | dict | tuple)
-        return list(self.predict_stream([inputs] if one else inputs))
+        return list(self.predict_stream([inputs] if one else inputs, probabilities=probabilities, why=why))
 
-    def predict_stream(self, inputs: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    def predict_stream(
+        self, inputs: Iterable[Any], *, probabilities: bool = False, why: bool = False
+    ) -> Iterator[dict[str, Any]]:
         """As `predict`, of any number of inputs: some hundred are held at a time."""
+        if (probabilities or why) and not isinstance(self.task, Classification):
+            raise DataError(
+                f"This model is for {self.task.name}; the probabilities of all labels and the tokens behind them are "
+                "there for classification."
+            )
         waiting = iter(inputs)
         while chunk := list(islice(waiting, _CHUNK)):
-            yield from self._predict(self.task.examples(chunk))
+            yield from self._predict(self.task.examples(chunk), probabilities, why)
 
-    def _predict(self, examples: list[Any]) -> list[dict[str, Any]]:
+    def _predict(self, examples: list[Any], probabilities: bool, why: bool) -> list[dict[str, Any]]:
         prepared = self.task.prepare(examples, self.tokenizer, labelled=False)
         if isinstance(self.task, NextWords):
             return self.task.generate(self.model, prepared)
         outputs = answers(self.model, self.task.reading_batches(prepared, self.tokenizer), self.task)
-        return self.task.predictions(outputs, prepared)
+        found = self.task.predictions(outputs, prepared)
+        if probabilities:
+            for one, row in zip(found, outputs["logits"].softmax(dim=-1).tolist(), strict=True):
+                one["probabilities"] = dict(zip(self.task.labels, row, strict=True))
+        if why:
+            from course_lib.finetuning.effects import token_effects
+
+            for one, ids in zip(found, prepared.columns["input_ids"], strict=True):
+                effects = token_effects(self.model, self.tokenizer, ids, self.task.labels.index(one["label"]))
+                one["why"] = [{"token": token, "effect": effect} for token, effect in effects]
+        return found
 
     def save(self, folder: str | Path, **more: Any) -> Path:
         """Model, tokenizer and card into a folder, as transformers' pipelines and `load` read them.

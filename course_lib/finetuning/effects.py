@@ -1,0 +1,51 @@
+"""Which tokens an answer hangs on: take one away, and see how far the answer's probability falls.
+
+This asks the model itself, so it holds for every model, and it needs nothing but answers. (Zeiler and Fergus 2014 hid
+parts of a picture so; Li, Monroe and Jurafsky 2016 left out words.) It sees one token at a time: where either of two
+tokens would be enough, neither shows.
+
+Letters: T tokens, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+_ROWS = 256  # texts that are read at once
+
+
+def token_effects(model: nn.Module, tokenizer: Any, ids: Sequence[int], label: int) -> list[tuple[str, float]]:
+    """Each token but [CLS] and [SEP], with the label's probability with it less that without it.
+
+    Args:
+        model: answers with logits (B, K).
+        ids: (T,), one text as the tokenizer gives it.
+        label: number of the class.
+    """
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    places = [place for place, token in enumerate(ids) if token not in special]
+    tokens = tokenizer.convert_ids_to_tokens([ids[place] for place in places])
+    if len(places) < 2:  # nothing would be left to ask about
+        return [(token, 0.0) for token in tokens]
+    rows = [list(ids), *([*ids[:place], *ids[place + 1 :]] for place in places)]
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            whole = _probabilities(model, rows[:1], device)[0, label]
+            without = torch.cat(
+                [_probabilities(model, rows[i : i + _ROWS], device) for i in range(1, len(rows), _ROWS)]
+            )
+    finally:
+        model.train(was_training)
+    return list(zip(tokens, (whole - without[:, label]).tolist(), strict=True))
+
+
+def _probabilities(model: nn.Module, rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
+    ids = torch.tensor(rows, device=device)
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float().softmax(dim=-1).cpu()

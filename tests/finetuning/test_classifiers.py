@@ -1,0 +1,212 @@
+"""The zoo through train, evaluate and predict: in Python and on the command line; the leaderboard."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+import torch
+
+from course_lib import zoo
+from course_lib.__main__ import main
+from course_lib.datasets import Dataset, Example, Examples, load_dataset, write_dataset
+from course_lib.errors import DataError
+from course_lib.finetuning import FineTuned, train_classifier
+from course_lib.finetuning.effects import token_effects
+from course_lib.finetuning.leaderboard import leaderboard
+
+QUICK = {"epochs": 10, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32", "minimum": 1}
+SMALL = {"filters": 8, "embedding": 16, "dropout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def text_cnn(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo") / "cnn"
+    return train_classifier("TextCNN", data["classification"], output=folder, options=SMALL, **QUICK), folder
+
+
+@pytest.fixture(scope="module")
+def bert_cnn(data, tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo") / "bert"
+    quick = {**QUICK, "head_learning_rate": 1e-2, "learning_rate": 1e-3}
+    del quick["minimum"]
+    made = train_classifier(
+        "bert_CNN", data["classification"], encoder=tiny, output=folder, options={"filters": 8}, **quick
+    )
+    return made, folder
+
+
+@pytest.mark.parametrize("which", ["text_cnn", "bert_cnn"])
+def test_a_trained_model_learns_and_says_the_same_when_loaded(which, data, request) -> None:
+    tuned, folder = request.getfixturevalue(which)
+    assert tuned.evaluate("test").scores["accuracy"] > 0.8
+    again = FineTuned.load(folder)
+    texts = ["rain and goal", "", "something unheard of", "goal " * 90]
+    assert again.predict(texts) == tuned.predict(texts)
+    assert again.evaluate(list(data["classification"].test)).scores == tuned.evaluate("test").scores
+
+
+def test_the_same_seed_gives_the_same_model(text_cnn, data) -> None:
+    tuned, _ = text_cnn
+    other = train_classifier("TextCNN", data["classification"], options=SMALL, **QUICK)
+    state = other.model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in tuned.model.state_dict().items())
+
+
+def test_probabilities_and_the_tokens_behind_them(text_cnn) -> None:
+    tuned, _ = text_cnn
+    (one,) = tuned.predict("rain and match", probabilities=True, why=True)
+    assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert one["probabilities"][one["label"]] == pytest.approx(one["score"])
+    assert [each["token"] for each in one["why"]] == ["rain", "and", "match"]
+    (without,) = tuned.predict("and match", probabilities=True)
+    fall = one["score"] - without["probabilities"][one["label"]]
+    assert one["why"][0]["effect"] == pytest.approx(fall, abs=1e-5)
+
+
+def test_special_tokens_are_never_taken_away(bert_cnn) -> None:
+    tuned, _ = bert_cnn
+    ids = tuned.tokenizer("rain and sun")["input_ids"]
+    assert [token for token, _ in token_effects(tuned.model, tuned.tokenizer, ids, 0)] == ["rain", "and", "sun"]
+    assert token_effects(tuned.model, tuned.tokenizer, tuned.tokenizer("rain")["input_ids"], 0) == [("rain", 0.0)]
+
+
+def test_only_classification_has_probabilities(tiny, data) -> None:
+    from course_lib.finetuning import fine_tune
+
+    tags = fine_tune(data["tags"], tiny, epochs=1, batch_size=3)
+    with pytest.raises(DataError, match="This model is for tags"):
+        tags.predict("rain falls", why=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "error", "words"),
+    [
+        ("TextCNN", {"encoder": "default"}, ValueError, "TextCNN has word vectors of its own and takes no encoder"),
+        ("bert_CNN", {"vectors": "x.vec"}, ValueError, "bert_CNN reads BERT's and takes no vectors"),
+        ("TextCNN", {"options": {"kernel": 3}}, TypeError, "TextCNN has no option kernel; it has filters, kernels"),
+        ("TextCNN", {"minimum": 99}, DataError, "occurs 99 times"),
+        ("TextCN", {}, ValueError, "Did you mean TextCNN"),
+    ],
+)
+def test_what_does_not_fit_is_said(data, name, choices, error, words) -> None:
+    with pytest.raises(error, match=words):
+        train_classifier(name, data["classification"], **choices)
+
+
+def test_other_tasks_are_refused(data) -> None:
+    with pytest.raises(DataError, match="give data for classification"):
+        train_classifier("TextCNN", data["tags"])
+
+
+def test_a_class_that_train_lacks_is_reported_and_nothing_fails() -> None:
+    train = Examples([Example("rain falls", 0), Example("goal scored", 1)] * 6)
+    test = Examples([Example("rain falls", 0), Example("what now", 2)])
+    data = Dataset("here", ("weather", "sport", "news"), train, train, test, "classification", "made")
+    result = train_classifier("TextCNN", data, options=SMALL, **QUICK).evaluate("test")
+    assert result.scores["accuracy"] == 0.5 and "news" in str(result.report)
+
+
+def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> None:
+    write_dataset(data["classification"], tmp_path / "data")
+    command = ["train", "--model", "TextCNN", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    options = ["--epochs", "10", "--batch-size", "4", "--learning-rate", "0.01", "--minimum", "1", "--words"]
+    assert main([*command, *options, "--option", "filters=8", "embedding=16", "dropout=0"]) == 0
+    assert "test: loss" in capsys.readouterr().out
+    card = json.loads((tmp_path / "out" / "zoo.json").read_text(encoding="utf-8"))
+    assert card["options"]["filters"] == 8
+    assert main(["predict", "--model", str(tmp_path / "out"), "--text", "rain and sun", "--why"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one["label"] == "weather" and len(one["why"]) == 3
+    assert (
+        main(["predict", "--model", str(tmp_path / "out"), "--text", "rain", "--why", "--probabilities", "--table"])
+        == 0
+    )
+    assert capsys.readouterr().out.splitlines()[0].split() == ["text", "label", "score", "next", "why"]
+    assert main(["evaluate", "--model", str(tmp_path / "out"), "--data", str(tmp_path / "data"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "default", "--words"], "--words or --characters is for the text classifiers of the zoo"),
+        (["--model", "TextCNN", "--seeds", "2"], "go with --model all"),
+        (["--model", "TextCNN", "--option", "filters"], "a name, an equals sign and a value"),
+        (["--model", "TextCNN", "--option", "filter=3"], "TextCNN has no option filter"),
+        (["--model", "TextCNN", "--encoder", "default"], "takes no encoder"),
+        (["--model", "all", "--models", "TextCN"], "Did you mean TextCNN"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(data, tmp_path, capsys, options, words) -> None:
+    write_dataset(data["classification"], tmp_path / "data")
+    assert main(["train", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out"), *options]) == 1
+    said = capsys.readouterr().err
+    assert words in said and "Traceback" not in said
+
+
+def test_a_label_that_train_does_not_know_is_said_before_training(data, tmp_path, capsys) -> None:
+    folder = write_dataset(data["classification"], tmp_path / "data")
+    parts = sorted(tmp_path.glob("data/test*"))
+    parts[0].write_text(parts[0].read_text(encoding="utf-8") + "a strange thing\t7\n", encoding="utf-8")
+    assert (
+        main(["train", "--model", "TextCNN", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]) == 1
+    )
+    said = capsys.readouterr().err
+    assert "7" in said and "Traceback" not in said and not (tmp_path / "out").exists(), folder
+
+
+def test_an_encoder_of_another_language_is_said(tiny, tmp_path, capsys) -> None:
+    train = Examples([Example("股价大涨三成", 0), Example("球队昨夜夺冠", 1)] * 4)
+    write_dataset(Dataset("here", ("a", "b"), train, train, train, "classification", "made"), tmp_path / "data")
+    command = ["train", "--model", "bert", "--encoder", str(tiny), "--data", str(tmp_path / "data"), "--epochs", "1"]
+    assert main([*command, "--output", str(tmp_path / "out")]) == 0
+    assert "of the tokens of these texts are unknown to the model's vocabulary" in capsys.readouterr().err
+
+
+def test_the_leaderboard_leaves_out_what_cannot_be_had_and_goes_on(data, tiny, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(zoo, "ERNIE", str(tmp_path / "no_such_model"))
+    choices = {**QUICK, "epochs": 2}
+    said: list[str] = []
+    found = leaderboard(
+        data["classification"],
+        ["TextCNN", "ERNIE", "TextRNN"],
+        seeds=(0, 1),
+        output=tmp_path / "out",
+        say=said.append,
+        **choices,
+    )
+    assert [row.model for row in found.rows] == sorted(
+        ["TextCNN", "TextRNN"], key=lambda name: -next(r.accuracy for r in found.rows if r.model == name)
+    )
+    assert all(len(row.accuracies) == 2 and row.texts_a_second > 0 and row.train_seconds > 0 for row in found.rows)
+    assert "ERNIE is left out" in str(found) and "lowest" in str(found)
+    with (tmp_path / "out" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == {"TextCNN", "TextRNN"} and rows[0]["seeds"] == "2"
+    assert (tmp_path / "out" / "leaderboard.png").read_bytes()[:4] == b"\x89PNG"
+    assert "TextCNN" in found.picture().alt or "TextRNN" in found.picture().alt
+    with pytest.raises(DataError, match="has a trained model already"):
+        leaderboard(data["classification"], ["TextCNN"], output=tmp_path / "out", **choices)
+    again = leaderboard(
+        data["classification"], ["TextCNN"], seeds=(0, 1), output=tmp_path / "out", resume=True, **choices
+    )
+    assert again.rows[0].accuracies == next(r.accuracies for r in found.rows if r.model == "TextCNN")
+
+
+def test_the_leaderboard_needs_something_to_compare_on(data) -> None:
+    part = data["classification"].train
+    without = Dataset("here", ("a", "b"), part, Examples([]), Examples([]), "classification", "made")
+    with pytest.raises(DataError, match="neither test nor dev"):
+        leaderboard(without)
+
+
+def test_a_folder_of_the_course_is_read_with_the_usual_encoder() -> None:
+    from pathlib import Path
+
+    from course_lib.finetuning.classifiers import usual_encoder
+
+    data = Path(__file__).resolve().parents[2] / "data"
+    assert usual_encoder(load_dataset(data / "headlines_zh")) == "mini_bert_zh"
+    assert usual_encoder(load_dataset(data / "headlines_en")) == "default"
