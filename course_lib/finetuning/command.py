@@ -39,7 +39,9 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of new weights, dropout and the order of the examples")
     parser.add_argument("--epochs", type=int, help="times through the data (3)")
     parser.add_argument("--steps", type=int, help="optimiser steps, in place of epochs")
-    parser.add_argument("--batch-size", type=int, help="examples a batch (32; over word vectors 128)")
+    parser.add_argument(
+        "--batch-size", type=int, help="examples a batch (32; over word vectors 128 from 20,000 texts on)"
+    )
     parser.add_argument("--batch-tokens", type=int, help="and at most so many tokens, padding included")
     parser.add_argument("--learning-rate", type=float, help="the highest of the schedule (5e-5)")
     parser.add_argument("--weight-decay", type=float, help="(0.01)")

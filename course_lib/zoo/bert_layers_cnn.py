@@ -1,11 +1,11 @@
-"""bert_layers_CNN: a convolution over each layer's output, and one number a layer (the forum question, made to run).
+"""bert_layers_CNN: a convolution over each layer's output, and its maxima (the forum question, made to run).
 
-    h    (B, L+1, T, H)      the embeddings and the L layers, stacked as channels
-    c    (B, L+1, T)         filter l over windows of 3 tokens, the full width H
-    z    (B, L+1)            its maximum over the real tokens: 13 numbers for BERT-base
+    c_l  (B, T, F)           filters of layer l over windows of 3 tokens, the full width H; l = 0 (the embeddings) to L
+    z    (B, (L+1) F)        their maxima over the text; with one filter a layer 13 numbers for BERT-base, as was asked
 
-Each layer may have a filter of its own (`per_layer`, groups = L + 1), as the question wished, or each filter may read all
-layers, as its code did, with 13 times as many weights.
+Each layer may have filters of its own (`per_layer`), as the question wished, or each filter may read all layers, as its
+code did, with 13 times as many weights. As one layer of torch this is `nn.Conv2d(L+1, (L+1) F, (3, H), groups=L+1 or 1)`
+on (B, L+1, T, H).
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from course_lib.pooling import masked_max
-from course_lib.zoo.convolution import whole_windows
+from course_lib.zoo.convolution import TextConvolution, blank, whole_windows
 
 
 class LayersCNN(nn.Module):
-    """L + 1 of (B, T, H), (B, T) -> (B, F), F = (L + 1) * filters.
+    """L + 1 of (B, T, H), (B, T) -> (B, (L + 1) * filters).
 
     Args:
         width: H.
@@ -31,16 +30,20 @@ class LayersCNN(nn.Module):
         per_layer: a filter reads its own layer alone.
     """
 
-    def __init__(self, width: int, layers: int, kernel: int = 3, filters: int = 1, per_layer: bool = True) -> None:
+    def __init__(self, width: int, layers: int, kernel: int = 3, filters: int = 8, per_layer: bool = True) -> None:
         super().__init__()
-        self.kernel, self.size = kernel, layers * filters
-        groups = layers if per_layer else 1
-        self.convolution = nn.Conv2d(layers, layers * filters, (kernel, width), groups=groups)
+        self.size, self.kernel = layers * filters, kernel
+        if per_layer:
+            self.convolutions = nn.ModuleList(TextConvolution(width, filters, kernel) for _ in range(layers))
+        else:
+            self.convolutions = nn.ModuleList([TextConvolution(layers * width, layers * filters, kernel)])
 
     def forward(self, hidden_states: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """L + 1 of (B, T, H), (B, T) -> (B, F)."""
-        x = torch.stack(tuple(hidden_states), dim=1)  # (B, L+1, T, H)
-        x = x * mask[:, None, :, None].to(x.dtype)
-        x = F.pad(x, (0, 0, 0, self.kernel - 1))  # so that a text shorter than the window has one too
-        c = self.convolution(x).squeeze(-1).relu()  # (B, F, T)
-        return masked_max(c.transpose(1, 2), whole_windows(mask, self.kernel))
+        """L + 1 of (B, T, H), (B, T) -> (B, (L + 1) * filters)."""
+        read = hidden_states if len(self.convolutions) > 1 else [torch.cat(tuple(hidden_states), dim=-1)]
+        whole = whole_windows(mask, self.kernel)
+        found = [
+            masked_max(convolution(blank(x, mask)).relu(), whole)
+            for convolution, x in zip(self.convolutions, read, strict=True)
+        ]
+        return torch.cat(found, dim=-1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.dropout import Dropout
 from course_lib.pooling import masked_mean
 from course_lib.zoo.words import WordVectors
 
@@ -26,14 +27,23 @@ class FastText(nn.Module):
         buckets: rows for the pairs, and as many for the triples.
         features: F, of the hidden layer.
         longest: tokens in the longest n-gram.
+        dropout_of_means: before the hidden layer. The table is large and easily learns the training set by heart.
     """
 
-    def __init__(self, words: WordVectors, buckets: int = 100_000, features: int = 256, longest: int = 3) -> None:
+    def __init__(
+        self,
+        words: WordVectors,
+        buckets: int = 100_000,
+        features: int = 256,
+        longest: int = 3,
+        dropout_of_means: float = 0.5,
+    ) -> None:
         super().__init__()
         self.words, self.buckets = words, buckets
         self.grams = nn.ModuleList(nn.Embedding(buckets, words.size) for _ in range(2, longest + 1))
         for table in self.grams:
             nn.init.zeros_(table.weight)  # a pair adds nothing until it has been seen in training
+        self.dropout = Dropout(dropout_of_means)
         self.hidden = nn.Linear(longest * words.size, features)
         self.size = features
 
@@ -43,7 +53,7 @@ class FastText(nn.Module):
         for n, table in enumerate(self.grams, start=2):
             rows, real = hashed(ids, mask, n, self.buckets)
             means.append(masked_mean(table(rows), real))
-        return self.hidden(torch.cat(means, dim=-1)).relu()
+        return self.hidden(self.dropout(torch.cat(means, dim=-1))).relu()
 
 
 def hashed(ids: Tensor, mask: Tensor, n: int, buckets: int) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from course_lib import zoo
 from course_lib.bert import BertModel
 from course_lib.config import BertConfig
 from course_lib.errors import ModelFilesError
+from course_lib.zoo.bert_layers_cnn import LayersCNN
 from course_lib.zoo.classifier import to_the_left
 from course_lib.zoo.convolution import TextConvolution, whole_windows
 from course_lib.zoo.fast_text import hashed
@@ -235,12 +236,26 @@ def test_the_attention_of_text_rnn_att_is_a_share_of_each_real_token(models) -> 
     assert torch.allclose(weights.sum(1), torch.ones(3)) and bool((weights[mask == 0] == 0).all())
 
 
-def test_layers_cnn_reads_each_layer_alone_or_all_together() -> None:
-    alone = zoo.build("bert_layers_CNN", K, encoder=small_bert())
-    mixed = zoo.build("bert_layers_CNN", K, encoder=small_bert(), per_layer=False)
-    assert alone.features.convolution.weight.shape == (3, 1, 3, 14)
-    assert mixed.features.convolution.weight.shape == (3, 3, 3, 14)
-    assert alone.features.size == 3  # embeddings and two layers: one number each
+@pytest.mark.parametrize("per_layer", [True, False])
+def test_layers_cnn_is_torch_conv2d_over_the_stacked_layers(per_layer) -> None:
+    """(B, L+1, T, H) through Conv2d(L+1, L+1, (3, H)), each layer alone (groups) or all together, then the maximum."""
+    torch.manual_seed(0)
+    layers, width, texts_long = 4, 7, 11
+    ours = LayersCNN(width, layers, filters=1, per_layer=per_layer)
+    theirs = nn.Conv2d(layers, layers, (3, width), groups=layers if per_layer else 1)
+    with torch.no_grad():
+        for number, convolution in enumerate(ours.convolutions):
+            weight = convolution.linear.weight  # (filters, 3 * what it reads)
+            if per_layer:
+                theirs.weight[number, 0] = weight[0].view(3, width)
+                theirs.bias[number] = convolution.linear.bias[0]
+            else:
+                theirs.weight.copy_(weight.view(layers, 3, layers, width).permute(0, 2, 1, 3))
+                theirs.bias.copy_(convolution.linear.bias)
+    states = [torch.randn(2, texts_long, width) for _ in range(layers)]
+    expected = theirs(torch.stack(states, dim=1)).squeeze(-1).relu().amax(dim=-1)  # (B, L+1)
+    assert ours.size == layers
+    assert torch.allclose(ours(states, torch.ones(2, texts_long, dtype=torch.long)), expected, atol=1e-6)
 
 
 def test_pretrained_vectors_are_taken_and_may_be_frozen() -> None:
