@@ -14,6 +14,9 @@ NAMES = (
     "tasks", "more_answers", "long_texts", "public_data", "plateau", "pretrained_or_random",
     "masking_mix",
     "pretraining",
+    "zoo",
+    "zoo_speed",
+    "zoo_thucnews",
 )  # fmt: skip
 
 

@@ -31,8 +31,8 @@ def one(documents: Any, dev: Any, tokenizer: Any, seed: int, *, waves: bool = Fa
     from course_lib import training
     from course_lib.config import BertConfig
     from course_lib.heads import BertForMaskedLM
+    from course_lib.positions import begin_as_sinusoids
     from course_lib.pretraining import PretrainingBatches, PretrainingLoss, kept_counts, pretraining_scores
-    from course_lib.pretraining.positions import begin_as_sinusoids
 
     training.set_seed(seed)
     model = BertForMaskedLM(

@@ -1,0 +1,180 @@
+"""Pretrained word vectors from a file, for the tokens of one vocabulary.
+
+    .npz                 an array `embeddings` (rows, E) whose words stand in a second file, as in the Chinese repository;
+                         or two arrays, `words` and `vectors`
+    word2vec text, .vec  a first line "count E", then a word and E numbers a line (also gzipped: .gz)
+    GloVe text           the same without the first line
+
+A text file is read line by line, and only the rows of the vocabulary are kept, so a file of some gigabytes will do.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+from zipfile import BadZipFile
+
+import torch
+from torch import Tensor
+
+from course_lib.errors import DataError
+
+_SPECIAL = {"[PAD]": ("<PAD>", "<pad>"), "[UNK]": ("<UNK>", "<unk>")}  # what other vocabularies call ours
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A row for each token of a vocabulary."""
+
+    matrix: Tensor  # (V, E), float32; padding is 0, a token that the file lacks is drawn at random
+    found: int
+    missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        rows, size = self.matrix.shape
+        return f"Vectors({self.found:,} of {rows:,} tokens found, {size} numbers each)"
+
+
+def load_vectors(
+    path: str | Path,
+    tokens: Sequence[str],
+    dimension: int | None = None,
+    seed: int = 0,
+    vocabulary: str | Path | Sequence[str] | None = None,
+) -> Vectors:
+    """Read the vectors of some tokens.
+
+    Args:
+        path: the file.
+        tokens: the vocabulary, in the order of its ids; the first is padding.
+        dimension: E, to be sure that the file is the one that was meant.
+        seed: of the rows of tokens that the file lacks; they have the spread of the others.
+        vocabulary: the words of an .npz with rows alone: a list, or a file with a word a line.
+
+    Raises:
+        DataError: there is no such file, or it holds something else, or none of the tokens.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise DataError(f"There is no file '{path}'; give a file of word vectors: .npz, .vec, word2vec or GloVe text.")
+    wanted = {token: number for number, token in enumerate(tokens)}
+    for ours, others in _SPECIAL.items():
+        if ours in wanted:
+            wanted.update({other: wanted[ours] for other in others if other not in wanted})
+    reader = _from_npz(path, vocabulary) if path.suffix == ".npz" else _from_text(path)
+    rows: dict[int, Tensor] = {}
+    twice = damaged = size = 0
+    for word, row in reader:
+        size = size or (0 if row is None else len(row))
+        if row is None or len(row) != size:
+            damaged += 1
+            continue
+        number = wanted.get(word)
+        if number is None:
+            continue
+        if number in rows:
+            twice += 1
+        else:
+            rows[number] = row
+    if dimension is not None and size != dimension:
+        raise DataError(
+            f"'{path}' has {size} numbers a word, and {dimension} were asked for: give another file, or that dimension."
+        )
+    rows.pop(0, None)  # padding stays 0
+    if not rows:
+        raise DataError(
+            f"'{path}' has none of the {len(tokens):,} tokens of the vocabulary, such as {', '.join(map(repr, tokens[2:5]))}: "
+            "are its words words, and the vocabulary's characters, or the other way round?"
+        )
+    known = torch.stack(list(rows.values()))
+    matrix = torch.randn(len(tokens), size, generator=torch.Generator().manual_seed(seed)) * known.std()
+    matrix[0] = 0.0
+    matrix[list(rows)] = known
+    missing = tuple(token for number, token in enumerate(tokens) if number > 0 and number not in rows)
+    notes = []
+    if damaged:
+        notes.append(f"{damaged:,} lines of '{path.name}' are damaged and were left out.")
+    if twice:
+        notes.append(f"{twice:,} words of '{path.name}' stand there again; the first was taken.")
+    if missing:
+        notes.append(f"{len(missing):,} of {len(tokens):,} tokens have no vector in '{path.name}' and begin at random.")
+    return Vectors(matrix, len(rows), missing, tuple(notes))
+
+
+def _from_npz(path: Path, vocabulary: str | Path | Sequence[str] | None) -> Iterator[tuple[str, Tensor | None]]:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"'{path}' is no .npz file that can be read ({error}): copy it again.") from error
+    if "words" in arrays and "vectors" in arrays:
+        words, rows = [str(word) for word in arrays["words"]], arrays["vectors"]
+    elif "embeddings" in arrays:
+        if vocabulary is None:
+            raise DataError(
+                f"'{path}' has rows and no words: give the file with its words too, a word a line (--vector-words)."
+            )
+        words, rows = _words(vocabulary), arrays["embeddings"]
+    else:
+        raise DataError(
+            f"'{path}' has the arrays {', '.join(arrays) or 'none'}; 'embeddings', or 'words' and 'vectors', are expected."
+        )
+    if rows.ndim != 2 or len(rows) != len(words):
+        raise DataError(
+            f"'{path}' has vectors of shape {rows.shape} and there are {len(words):,} words: a row for each word is needed."
+        )
+    table = torch.from_numpy(rows.astype("float32"))
+    yield from zip(words, table, strict=True)
+
+
+def _words(vocabulary: str | Path | Sequence[str]) -> list[str]:
+    if not isinstance(vocabulary, str | Path):
+        return list(vocabulary)
+    path = Path(vocabulary).expanduser()
+    try:
+        words = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a word may be a strange kind of space
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"'{path}' with the words of the vectors cannot be read ({error}): give a UTF-8 file with a word a line."
+        ) from error
+    return words[:-1] if words and not words[-1] else words
+
+
+def _from_text(path: Path) -> Iterator[tuple[str, Tensor | None]]:
+    """(word, row), or (line, None) where a line is no word with numbers."""
+    size = 0
+    with _opened(path) as file:
+        for number, line in enumerate(_lines(file, path)):
+            parts = line.rstrip("\r\n").rstrip(" ").split(" ")
+            if number == 0 and len(parts) == 2 and all(part.isdigit() for part in parts):
+                size = int(parts[1])
+                continue
+            size = size or len(parts) - 1
+            word, numbers = " ".join(parts[: len(parts) - size]), parts[len(parts) - size :]  # a word may hold blanks
+            try:
+                row = torch.tensor([float(n) for n in numbers])
+            except ValueError:
+                yield line, None
+                continue
+            yield (word, row) if word and len(row) == size > 1 else (line, None)
+
+
+def _lines(file: TextIO, path: Path) -> Iterable[str]:
+    try:
+        yield from file
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"'{path}' is no UTF-8 text of word vectors, or is cut off ({error}): copy it again."
+        ) from error
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="\n")  # type: ignore[return-value]
+    return path.open(encoding="utf-8", newline="\n")
