@@ -29,6 +29,7 @@ _FONT = "'DejaVu Sans','Noto Sans CJK SC','PingFang SC','Microsoft YaHei',sans-s
 _LETTER, _ROW, _HEAD = 7.4, 22, 40  # pixels: a letter of the text, a row of a card, the head of a card
 _GAP_ACROSS, _GAP_DOWN, _EDGE = 64, 22, 16
 _LONGEST = 34  # letters of a name; longer ones are cut, with the whole name as a tooltip
+_MOST_IN_A_PAGE = 300  # functions; a notebook's output stays far below a megabyte with them
 _SEEN = "run"
 _QUIET = "#8A8A8A"
 
@@ -433,6 +434,12 @@ def html_of(graph: CallGraph) -> str:
 
     An image of its own, because JupyterLab's cleaner would take apart an SVG that stands in the page.
     """
+    if len(graph.nodes) > _MOST_IN_A_PAGE:
+        said = (
+            f"{len(graph.nodes):,} functions are too many for one picture: give fewer files, take .called() for what the "
+            'run reached, or write .to_svg("calls.svg").'
+        )
+        return f"<p>{html.escape(said)}</p>"
     drawing = draw(graph, None, None)
     data = base64.b64encode(drawing.encode("utf-8")).decode("ascii")
     alt = html.escape(words(graph), quote=True)

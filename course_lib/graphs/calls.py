@@ -104,6 +104,7 @@ class CallGraph:
             self,
             nodes=tuple(node for node in self.nodes if node.name in kept),
             calls={edge: call for edge, call in self.calls.items() if kept.issuperset(edge) and SEEN in call.found_by},
+            dropped=tuple(d for d in self.dropped if kept.issuperset((d.caller, d.callee))),
         )
 
     def to_svg(self, path: str | os.PathLike | None = None, dot: bool | None = None) -> str:

@@ -525,3 +525,11 @@ def test_a_notebook_keeps_an_image_with_words_and_no_path_of_the_machine(net, tm
     assert f'href="../net.py#L{graph.nodes[0].line}"' in graph._repr_mimebundle_()["text/html"]
     monkeypatch.chdir(os.sep)
     assert "Not believed: Layer.forward to Net.view" in page
+
+
+def test_too_many_functions_for_a_page_are_said_so(tmp_path: Path) -> None:
+    text = "".join(f"def f{n}():\n    return f{n + 1}()\n\n\n" for n in range(299))
+    path = write(tmp_path, "many.py", text + "def f299():\n    return 0\n")
+    assert 1_000 < len(call_graph(path)._repr_mimebundle_()["text/html"]) < 700_000
+    write(tmp_path, "one_more.py", "def last():\n    return 0\n")
+    assert "301 functions are too many" in call_graph(tmp_path)._repr_mimebundle_()["text/html"]
