@@ -3,6 +3,8 @@
 As tests/test_browser.py: needs Chromium; set COURSE_SCREENSHOTS to a folder to keep pictures.
 """
 
+# ruff: noqa: F811  fixtures come from test_browser, and tests name them
+
 from __future__ import annotations
 
 import io
@@ -17,6 +19,7 @@ import nbformat
 import pytest
 from PIL import Image
 from test_browser import address, copy, page, run_all, screenshot  # noqa: F401  fixtures of this file too
+
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -51,7 +54,7 @@ display({"text/vnd.mermaid": graph.called().mermaid}, raw=True)"""
 
 
 @pytest.fixture(scope="module")
-def requests(page) -> list[tuple[str, str]]:  # noqa: F811
+def requests(page) -> list[tuple[str, str]]:
     """Every request of the browser: (address, address of the frame that made it)."""
     made: list[tuple[str, str]] = []
     page.on("request", lambda request: made.append((request.url, request.frame.url)))
@@ -59,7 +62,7 @@ def requests(page) -> list[tuple[str, str]]:  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def notebook(page, address: str, copy: Path, requests) -> Path:  # noqa: F811
+def notebook(page, address: str, copy: Path, requests) -> Path:
     """A notebook with everything that this file looks at, run once."""
     cells = [nbformat.v4.new_code_cell(text) for text in (_MODEL, _SHOW, _ATTENTION, _CALLS, _MERMAID)]
     made = nbformat.v4.new_notebook(cells=cells)
@@ -73,7 +76,7 @@ def notebook(page, address: str, copy: Path, requests) -> Path:  # noqa: F811
     return path
 
 
-def saved(page, path: Path) -> nbformat.NotebookNode:  # noqa: F811
+def saved(page, path: Path) -> nbformat.NotebookNode:
     """Save by the button, because Netron's frame takes the keys; the file then."""
     page.wait_for_timeout(500)
     page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='save']").first.click()
@@ -81,9 +84,10 @@ def saved(page, path: Path) -> nbformat.NotebookNode:  # noqa: F811
     return nbformat.read(path, as_version=4)
 
 
-def test_netron_draws_the_graph_in_the_cell(page, notebook: Path) -> None:  # noqa: F811
+def test_netron_draws_the_graph_in_the_cell(page, notebook: Path) -> None:
     frame = page.frame_locator('iframe[title="Netron: tiny 模型.onnx"]')
     page.locator("iframe[title^=Netron]").scroll_into_view_if_needed()
+    page.get_by_text("asks an outside service for your country").wait_for()
     frame.get_by_text("Accept").click()
     canvas = frame.locator("#canvas")
     for words in ("hidden_states", "MatMul", "Softmax", "probabilities"):
@@ -95,7 +99,7 @@ def test_netron_draws_the_graph_in_the_cell(page, notebook: Path) -> None:  # no
     assert 500 < dark < 0.5 * drawn.width * drawn.height  # boxes, letters and arrows on a light ground
 
 
-def test_a_click_on_a_token_draws_its_picture(page, notebook: Path) -> None:  # noqa: F811
+def test_a_click_on_a_token_draws_its_picture(page, notebook: Path) -> None:
     shown = page.locator("[data-attention-picture]")
     shown.scroll_into_view_if_needed()
     image = shown.locator("img")
@@ -103,18 +107,19 @@ def test_a_click_on_a_token_draws_its_picture(page, notebook: Path) -> None:  # 
     page.locator(".widget-toggle-button", has_text="猫").click()
     shown.get_by_text("猫 looks at").wait_for()
     screenshot(page, "attention-token")
-    after = image.get_attribute("src")
-    assert after != before
+    assert image.get_attribute("src") != before
     page.locator(".widget-dropdown select").nth(1).select_option(label="3")
-    page.locator(".widget-dropdown select").nth(2).select_option(label="lines")
     page.locator("[data-attention-picture] img[alt*='layer 1, head 3']").wait_for()
+    matrix = image.get_attribute("src")
+    page.locator(".widget-dropdown select").nth(2).select_option(label="lines")
+    page.wait_for_function("before => document.querySelector('[data-attention-picture] img').src != before", arg=matrix)
     screenshot(page, "attention-lines")
     kept = saved(page, notebook).cells[2].outputs
     pictures = [o.data["text/html"] for o in kept if "text/html" in o.get("data", {})]
     assert len(pictures) == 1 and "layer 1, head 3" in pictures[0] and "猫 looks at" in pictures[0]
 
 
-def test_the_call_graph_is_drawn_as_an_image_and_by_mermaid(page, notebook: Path) -> None:  # noqa: F811
+def test_the_call_graph_is_drawn_as_an_image_and_by_mermaid(page, notebook: Path) -> None:
     image = page.locator(".jp-OutputArea-output img[alt^='Call graph']")
     image.scroll_into_view_if_needed()
     assert image.evaluate("e => e.naturalWidth") > 500
@@ -138,7 +143,7 @@ def test_nothing_but_netrons_page_asks_outside(notebook: Path, requests) -> None
 def test_opened_again_without_its_kernel_pictures_are_there_and_nothing_dead(
     page,
     address: str,
-    notebook: Path,  # noqa: F811
+    notebook: Path,
 ) -> None:
     base, token = re.match(r"(http://[^/]+)/.*?token=(\w+)", address).groups()
     header = {"Authorization": f"token {token}"}
@@ -161,6 +166,9 @@ def test_opened_again_without_its_kernel_pictures_are_there_and_nothing_dead(
         assert image.evaluate("e => e.naturalWidth") > 300
         assert page.locator("td", has_text="Softmax").count() == 1  # the table under Netron's place
         assert page.locator("iframe[title^=Netron]").count() == 0
+        signed = name == notebook.name
+        assert page.get_by_text("Netron does not answer any more").is_visible() is signed
+        assert page.get_by_text("[Run this cell to choose").is_visible() is not signed
         assert not page.get_by_text("Error displaying widget").is_visible()
         assert not page.get_by_text("inline scripts").is_visible()
         assert page.locator(".jp-OutputArea-output img[alt^='Call graph']").evaluate("e => e.naturalWidth") > 500

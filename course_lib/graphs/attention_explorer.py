@@ -125,7 +125,12 @@ class AttentionView:
         from IPython.display import display
 
         if frontend() == "person":
-            display(self.controls)
+            # Where no kernel is, ipywidgets would leave a line of code in the controls' place.
+            bundle = {
+                **self.controls._repr_mimebundle_(),
+                "text/plain": "[Run this cell to choose a layer, a head, a token.]",
+            }
+            display(bundle, raw=True)
             self._handle = display(_Shown(self), display_id=True)
         else:
             display(self.picture)

@@ -39,6 +39,10 @@ _OUTSIDE = (
     "Analytics) where there is a network. It first asks you to accept that; the graph comes after the click. The model is "
     "read from this computer."
 )
+_AWAY = (
+    "Netron does not answer any more: run this cell again, in a browser on the computer where the kernel runs. What stays "
+    "is here:"
+)
 
 
 @dataclass
@@ -74,16 +78,18 @@ class NetronView:
         atexit.unregister(self.close)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        told = f"<p>{html.escape(_OUTSIDE if self.address else self.remark)}</p>"
+        told = f"<p>{html.escape(self.remark)}</p>" if self.remark else ""
         return {"text/html": self._frame() + told + self.picture, "text/plain": repr(self)}
 
     def _frame(self) -> str:
         if self.url is None:
             return ""
-        # The frame is made only where the server answers: in a notebook that is opened again, its place stays empty.
+        # The frame is made only where the server answers: in a notebook that is opened again, a sentence takes its place.
         place = html.escape(self.url, quote=True)
-        script = _SCRIPT.replace("URL", json.dumps(self.url)).replace("HEIGHT", str(int(self.height)))
-        script = script.replace("TITLE", json.dumps(f"Netron: {self.name}").replace("<", "\\u003c"))
+        parts = {"URL": self.url, "HEIGHT": str(int(self.height)), "TITLE": f"Netron: {self.name}", "OUTSIDE": _OUTSIDE, "AWAY": _AWAY}  # fmt: skip
+        script = _SCRIPT
+        for name, value in parts.items():
+            script = script.replace(f"${name}", json.dumps(value).replace("<", "\\u003c"))
         return f'<div data-netron="{place}"></div><script>{script}</script>'
 
     def __repr__(self) -> str:
@@ -94,16 +100,21 @@ class NetronView:
 
 _SCRIPT = """
 (() => {
-  const url = URL;
-  fetch(url, { mode: "no-cors" }).then(() => {
+  const url = $URL;
+  const fill = (...parts) => {
     for (const place of document.querySelectorAll(`[data-netron="${url}"]`)) {
-      if (place.childElementCount) continue;
-      const frame = document.createElement("iframe");
-      frame.src = url; frame.title = TITLE; frame.width = "100%"; frame.height = "HEIGHT";
-      frame.style.border = "1px solid #8A8A8A";
-      place.append(frame);
+      if (place.childNodes.length) continue;
+      place.append(...parts.map((make) => make()));
     }
-  }).catch(() => {});
+  };
+  const words = (text) => () => Object.assign(document.createElement("p"), { textContent: text });
+  const frame = () => {
+    const made = document.createElement("iframe");
+    Object.assign(made, { src: url, title: $TITLE, width: "100%", height: $HEIGHT });
+    made.style.border = "1px solid #8A8A8A";
+    return made;
+  };
+  fetch(url, { mode: "no-cors" }).then(() => fill(frame, words($OUTSIDE)), () => fill(words($AWAY)));
 })();
 """
 

@@ -167,7 +167,7 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list:
         def update(self, thing) -> None:
             shown[self.place] = thing._repr_mimebundle_()
 
-    def display(thing, display_id: bool = False):
+    def display(thing, display_id: bool = False, raw: bool = False):
         shown.append(thing._repr_mimebundle_() if display_id or hasattr(thing, "png") else thing)
         return Handle(len(shown) - 1)
 
@@ -185,8 +185,10 @@ def person(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_click_draws_anew_the_picture_that_stays(displayed: list, person) -> None:
     view = attention_view(weights(), TOKENS, layer=1)
     view._ipython_display_()
-    controls, shown = displayed
-    selectors, tokens = controls.children
+    bundle, shown = displayed
+    selectors, tokens = view.controls.children
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == view.controls.model_id
+    assert bundle["text/plain"] == "[Run this cell to choose a layer, a head, a token.]"
     assert [c.description for c in selectors.children] == ["layer", "head", "picture"]
     assert selectors.children[0].value == 1 and "layer 2, head 1" in shown["text/plain"]
     before = shown["text/html"]
