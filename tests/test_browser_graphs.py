@@ -20,7 +20,6 @@ import pytest
 from PIL import Image
 from test_browser import address, copy, page, run_all, screenshot  # noqa: F401  fixtures of this file too
 
-
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 _MODEL = """import numpy as np
