@@ -1,6 +1,6 @@
 """`python -m course_lib check`: is everything here that the course needs? The network is not touched.
 
-Each line is ok, a warning (the course works, something may surprise you) or wrong, with what to do about it.
+With `--data DIR` it looks over a data set instead (`course_lib.finetuning.inspection`). Each line is ok, a warning (the course works, something may surprise you) or wrong, with what to do about it.
 """
 
 from __future__ import annotations
@@ -51,11 +51,20 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--data", help="look over a data set, before training: a folder, a file, or a name on the hub")
+    parser.add_argument("--task", help="of the data; guessed if left out")
+    parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns: text=body label=gold")
+    parser.add_argument("--encoder", help="whose tokens are counted; by default a model of the data's language")
+    parser.add_argument(
+        "--max-tokens", type=int, help="more than so many would be cut; the encoder's own limit if left out"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; return 0 when nothing is wrong, else 1."""
+    if arguments.data is not None:
+        return _inspect(arguments)
     findings = checks()
     print(
         json.dumps([dataclasses.asdict(f) for f in findings], indent=1)
@@ -63,6 +72,22 @@ def run(arguments: argparse.Namespace) -> int:
         else _printable(table(findings))
     )
     return 1 if any(f.state == "wrong" for f in findings) else 0
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    """Of data there is much to know and nothing to pass: 0 whatever is found, if it can be read."""
+    from course_lib.datasets import load_dataset
+    from course_lib.finetuning.command import read_columns
+    from course_lib.finetuning.inspection import inspect_data
+
+    if arguments.max_tokens is not None and arguments.max_tokens < 3:
+        raise CourseError(
+            f"--max-tokens is {arguments.max_tokens}; at least 3 are needed, as [CLS] and [SEP] count too."
+        )
+    data = load_dataset(arguments.data, arguments.task, columns=read_columns(arguments.columns))
+    found = inspect_data(data, arguments.encoder, limit=arguments.max_tokens)
+    print(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if arguments.json else _printable(str(found)))
+    return 0
 
 
 def checks() -> list[Finding]:

@@ -24,7 +24,7 @@ def an_own_cache(monkeypatch, tmp_path_factory):
 
 
 def arguments(as_json=False):
-    return argparse.Namespace(json=as_json)
+    return argparse.Namespace(json=as_json, data=None)
 
 
 # ------------------------------------------------------------------------------------------ versions

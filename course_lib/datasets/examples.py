@@ -177,3 +177,16 @@ def content(example: Any) -> str:
     if isinstance(example, Document):
         return "\n".join(example.sentences)
     raise TypeError(f"An example of a data set was expected, got {type(example).__name__}.")
+
+
+def texts_of(example: Any) -> tuple[str, ...]:
+    """Return what a model reads of an example, text by text: one, or the two of a pair, or a question and its choices."""
+    if isinstance(example, TaggedSentence):
+        return (" ".join(example.words),)
+    if isinstance(example, Question):
+        return (example.question, example.context)
+    if isinstance(example, Choice):
+        return (example.question, *example.choices)
+    if isinstance(example, Document):
+        return example.sentences or ("",)
+    return (example.text,) if example.pair is None else (example.text, example.pair)

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from course_lib.datasets.examples import Choice, Dataset, Document, Example, Question, TaggedSentence, content
+from course_lib.datasets.examples import Choice, Dataset, Document, Example, Question, TaggedSentence, content, texts_of
 
 LONG = 100_000  # characters; BERT reads some 2,000 of them
 _NAMED = 5
@@ -41,7 +41,7 @@ class _Part:
         if isinstance(example, Choice):
             self.same_choices += len(set(example.choices)) < len(example.choices)
         self.labels.update(_counted(example))
-        texts = _texts(example)
+        texts = texts_of(example)
         self.empty += any(not text.strip() for text in texts)
         self.long += any(len(text) > LONG for text in texts)
 
@@ -163,15 +163,3 @@ def _counted(example: Any) -> tuple[int, ...]:
     if isinstance(example, Example) and not isinstance(example.label, float):
         return example.label if isinstance(example.label, tuple) else (example.label,)
     return ()
-
-
-def _texts(example: Any) -> tuple[str, ...]:
-    if isinstance(example, TaggedSentence):
-        return (" ".join(example.words),)
-    if isinstance(example, Question):
-        return (example.question, example.context)
-    if isinstance(example, Choice):
-        return (example.question, *example.choices)
-    if isinstance(example, Document):
-        return example.sentences or ("",)
-    return (example.text,) if example.pair is None else (example.text, example.pair)

@@ -97,7 +97,9 @@ def train_classifier(
             from course_lib.vectors import load_vectors
 
             tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-            built["vectors"] = load_vectors(vectors, tokens, seed=seed, vocabulary=vector_words).matrix
+            found = load_vectors(vectors, tokens, seed=seed, vocabulary=vector_words)
+            built["vectors"] = found.matrix
+            data = data.replace(notes=(*data.notes, *found.notes))
         model = zoo.build(name, len(data.labels), len(tokenizer), **built)
     if batch_size is None:
         batch_size = 32 if over_bert or len(texts) < _SMALL else 128

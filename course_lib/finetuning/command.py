@@ -118,7 +118,7 @@ def train(arguments: argparse.Namespace) -> int:
         arguments.data,
         None if task is None else TASKS[task].data,
         streaming=arguments.streaming,
-        columns=_columns(arguments.columns),
+        columns=read_columns(arguments.columns),
     )
     main = training.is_main_process()
     if main:
@@ -151,6 +151,7 @@ def train(arguments: argparse.Namespace) -> int:
                 given["encoder"] = arguments.encoder
             tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
             if main:
+                print(*tuned.data.notes[len(data.notes) :], sep="\n", end="", file=sys.stderr)
                 _say_unknown(tuned, data)
         else:
             size = arguments.batch_size or 32
@@ -260,7 +261,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from course_lib.finetuning import FineTuned
 
     tuned = FineTuned.load(arguments.model)
-    data = load_dataset(arguments.data, tuned.task.data, columns=_columns(arguments.columns))
+    data = load_dataset(arguments.data, tuned.task.data, columns=read_columns(arguments.columns))
     if tuned.task.data in ("classification", "multi-label", "tags") and data.labels != tuned.task.labels:
         if set(data.labels) != set(tuned.task.labels):
             raise DataError(
@@ -360,7 +361,7 @@ def _inputs(file: TextIO, name: str, ending: str) -> Iterator[Any]:
             yield line
 
 
-def _columns(given: list[str] | None) -> dict[str, str] | None:
+def read_columns(given: list[str] | None) -> dict[str, str] | None:
     if given is None:
         return None
     for one in given:
