@@ -3,7 +3,7 @@
     COURSE_DATA=FOLDER python -m benchmarks zoo_thucnews
     COURSE_DATA=FOLDER MODELS=TextCNN VARIANTS="random tencent" python -m benchmarks zoo_thucnews      a part, joined
 
-FOLDER/thucnews holds the published dev and test (10,000 each) and a training set of 116,378 headlines, two thirds of the
+The folder (`find_thucnews`) that the figures are of holds the published dev and test (10,000 each) and a training set of 116,378 headlines, two thirds of the
 published 180,000. Settings are the library's own, but for `SETTINGS`; they were chosen on dev, and test is read once a run.
 `random` begins with new vectors of 300, `tencent` with the published 200 numbers a character, which learn on. One seed.
 
@@ -88,11 +88,10 @@ def main() -> None:
     import torch
 
     from course_lib.datasets import Examples, load_dataset
+    from course_lib.datasets.thucnews import find_thucnews
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    if "COURSE_DATA" not in os.environ:
-        raise SystemExit("COURSE_DATA must name a folder with thucnews in it: python -m course_lib data thucnews")
-    folder = Path(os.environ["COURSE_DATA"]) / "thucnews"
+    folder = find_thucnews()
     data = load_dataset(folder)
     path = RESULTS / "zoo_thucnews.json"
     found = {}
@@ -117,8 +116,9 @@ def _joined(path: Path, name: str, variant: str, done: dict[str, Any]) -> dict[s
     kept.setdefault(name, {})[variant] = done
     print(name, variant, done["dev"], done["test"], done["seconds"], flush=True)
     from course_lib.datasets import load_dataset
+    from course_lib.datasets.thucnews import find_thucnews
 
-    data = load_dataset(Path(os.environ["COURSE_DATA"]) / "thucnews")
+    data = load_dataset(find_thucnews())
     found = {part: lengths(list(getattr(data, part).texts)) for part in ("dev", "test")}
     write("zoo_thucnews", published=PUBLISHED, lengths=found, threads=1, runs=kept)
     return kept

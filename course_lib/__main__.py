@@ -12,7 +12,8 @@ from course_lib.errors import CourseError
 
 # command -> (module with add_arguments and run, one line of help)
 _COMMANDS = {
-    "check": ("course_lib.check", "is everything here that the course needs?"),
+    "check": ("course_lib.check", "is everything here that the course needs? With --data: what is in a data set?"),
+    "data": ("course_lib.datasets.command", "fetch a published data set: thucnews"),
     "lab": ("course_lib.lab", "start JupyterLab at the first notebook"),
     "course": ("course_lib.notebooks.command", "run every notebook without a screen, and print a table"),
     "train": ("course_lib.finetuning.command", "fine-tune a model on a data set, for any task"),

@@ -362,6 +362,7 @@ def _inputs(file: TextIO, name: str, ending: str) -> Iterator[Any]:
 
 
 def read_columns(given: list[str] | None) -> dict[str, str] | None:
+    """What `--columns text=body label=gold` says, as `load_dataset` takes it."""
     if given is None:
         return None
     for one in given:
