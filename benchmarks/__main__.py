@@ -15,6 +15,7 @@ NAMES = (
     "masking_mix",
     "pretraining",
     "zoo",
+    "zoo_long",
     "zoo_speed",
     "zoo_thucnews",
 )  # fmt: skip

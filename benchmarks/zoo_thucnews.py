@@ -3,8 +3,8 @@
     COURSE_DATA=FOLDER python -m benchmarks zoo_thucnews
     COURSE_DATA=FOLDER MODELS=TextCNN VARIANTS="random tencent" python -m benchmarks zoo_thucnews      a part, joined
 
-The folder (`find_thucnews`) that the figures are of holds the published dev and test (10,000 each) and a training set of 116,378 headlines, two thirds of the
-published 180,000. Settings are the library's own, but for `SETTINGS`; they were chosen on dev, and test is read once a run.
+The folder (`find_thucnews`) that the figures are of holds the published dev and test (10,000 each) and a training set of
+116,378 headlines, two thirds of the published 180,000. Settings are the library's own, but for `SETTINGS`; they were chosen on dev, and test is read once a run.
 `random` begins with new vectors of 300, `tencent` with the published 200 numbers a character, which learn on. One seed.
 
 The log of the repository's TextCNN has 26,612 training headlines and 87.18 % on test, its table 91.22 %. `curve` trains

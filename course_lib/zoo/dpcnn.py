@@ -56,8 +56,10 @@ class DPCNN(nn.Module):
         done = mask.sum(dim=1) <= 1  # (B,)
         shorter = mask[:, ::2]
         low = torch.finfo(x.dtype).min
-        p = x.masked_fill(mask.unsqueeze(-1) == 0, low).transpose(1, 2)  # (B, C, T)
-        p = F.max_pool1d(F.pad(p, (0, 2), value=low), kernel_size=3, stride=2).transpose(1, 2)
+        tokens = x.shape[1]
+        wide = F.pad(x.masked_fill(mask.unsqueeze(-1) == 0, low), (0, 0, 0, 2), value=low)  # (B, T + 2, C)
+        # F.max_pool1d by hand, as an exporter takes the length of that for fixed
+        p = torch.maximum(torch.maximum(wide[:, 0:tokens:2], wide[:, 1 : tokens + 1 : 2]), wide[:, 2 : tokens + 2 : 2])
         p = torch.where(shorter.unsqueeze(-1) > 0, p, torch.zeros_like(p))
         y = p + _twice(self.block, p, shorter)
         return torch.where(done[:, None, None], x[:, ::2], y), shorter

@@ -1582,7 +1582,7 @@ for task in ("choices", "regression", "multi-label"):
 # What You Don't Know* (2018). Zellers et al., *SWAG* (2018). Sun et al., *How to Fine-Tune BERT for
 # Text Classification* (2019). Zhang et al., *PAWS* (2019).
 #
-# **Next:** 09_classifier_zoo. Your progress so far:
+# **Next:** [09_classifier_zoo](09_classifier_zoo.ipynb). Your progress so far:
 
 # %%
 from course_lib.exercises import progress
