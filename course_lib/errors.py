@@ -23,3 +23,7 @@ class SetupError(CourseError, RuntimeError):
 
 class TrainingError(CourseError, RuntimeError):
     """A training run cannot go on: no loss, or one that is no number any more."""
+
+
+class ExportError(CourseError, RuntimeError):
+    """A model cannot be written as a graph, or a graph does not do what the model does."""
