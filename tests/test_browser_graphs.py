@@ -159,6 +159,12 @@ def test_opened_again_without_its_kernel_pictures_are_there_and_nothing_dead(
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         image = page.locator(".jp-OutputArea-output img[alt*='layer 1, head 3']")
+        page.locator(".jp-Notebook .jp-Cell").first.hover()
+        for _ in range(120):  # JupyterLab draws a cell when it comes near the view, or when it has nothing else to do
+            if image.count():
+                break
+            page.mouse.wheel(0, 400)
+            page.wait_for_timeout(500)
         image.scroll_into_view_if_needed()
         page.wait_for_timeout(2000)  # the time that a widget has to be missed
         screenshot(page, f"again-{name.partition('.')[0]}")

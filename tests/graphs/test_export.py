@@ -244,14 +244,13 @@ def test_attentions_that_a_model_does_not_give(tmp_path) -> None:
 # --------------------------------------------------------------------------------------- what verification catches
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")  # torch's own
 def test_a_graph_that_is_secretly_of_one_size_is_caught(tmp_path) -> None:
     """torch.onnx.export without dynamic_shapes: it says nothing of it."""
-    model = seeded(lambda: nn.Sequential(nn.Embedding(100, 4), nn.Linear(4, 2)))
-    path = tmp_path / "model.onnx"
-    torch.onnx.export(
-        model, (IDS["input_ids"],), str(path), input_names=["input"], dynamo=True, external_data=False, verbose=False
-    )
-    found = graphs.verify_onnx(path, model, IDS["input_ids"])
+    model = seeded(lambda: nn.Sequential(nn.Embedding(100, 4), nn.Linear(4, 2))).eval()
+    path, ids = tmp_path / "model.onnx", IDS["input_ids"]
+    torch.onnx.export(model, (ids,), str(path), input_names=["input"], dynamo=True, external_data=False, verbose=False)
+    found = graphs.verify_onnx(path, model, ids)
     assert not found.ok
     assert "fixes the batch of input to 2, the tokens of input to 5" in found.problems[0]
 
