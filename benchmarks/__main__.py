@@ -13,6 +13,7 @@ NAMES = (
     "shape_tools", "more_data", "decay", "warmup", "learning_curve", "fine_tuning_parts", "trainer",
     "tasks", "more_answers", "long_texts", "public_data", "plateau", "pretrained_or_random",
     "masking_mix",
+    "onnx_speed",
     "pretraining",
     "zoo",
     "zoo_long",

@@ -20,6 +20,7 @@ _COMMANDS = {
     "evaluate": ("course_lib.finetuning.command", "scores and a report of a trained model"),
     "predict": ("course_lib.finetuning.command", "what a trained model says: one JSON object a line"),
     "pretrain": ("course_lib.pretraining.command", "train a BERT from text: hidden words, and next sentences if asked"),
+    "graph": ("course_lib.graphs.command", "a model as an ONNX file, checked, and as pictures that open from disk"),
     "shapes": ("course_lib.shapes.command", "run a script; where it fails, say which tensor is wrong, and why"),
     "notebooks": ("course_lib.notebooks.command", "build the notebooks from notebooks/src, or look for drift"),
 }

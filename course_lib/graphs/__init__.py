@@ -13,7 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# name -> the module that has it. No module is named like a function, so that the function is always what one gets.
+# name -> the module that has it, and its name there where it is another. No module is named like a name of the package, so
+# that a function is always what one gets.
 _HOMES = {
     "export_onnx": "export",
     "verify_onnx": "verification",
@@ -22,6 +23,8 @@ _HOMES = {
     "quantise": "quantising",
     "show": "netron",
     "summary": "netron",
+    "picture": "model_picture.model_picture",
+    "ModelPicture": "model_picture",
     "call_graph": "calls",
     "CallGraph": "calls",
     "head_view": "attention",
@@ -35,7 +38,8 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, _, there = _HOMES[name].partition(".")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)
 
 
 def __dir__() -> list[str]:

@@ -40,6 +40,7 @@ LARGEST = 2 * 10**9  # bytes of weights in one file: protobuf ends at 2 GiB, the
 OLDEST_OPSET = 18
 _EXTRAS = ("hidden_states", "attentions")
 _KEY = "course"  # of the metadata
+_OF_THIS_COMPUTER = ("pkg.torch.onnx.stack_trace", "pkg.torch.onnx.fx_node")  # paths and lines; half of a small file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,6 +248,8 @@ def _found_axes(flat: Flat, inputs: Mapping[str, Tensor]) -> dict[str, Axes]:
     for (axis, _), names in together.items():
         whole = any(not inputs[name].is_floating_point() for name in names)
         word = _word(axis, whole or any(inputs[name].dim() == 3 for name in names))
+        if any(word in axes.values() for axes in found.values()):  # another size: places in a text, beside its tokens
+            word = f"{names[0]}_{axis}"
         longer = {n: torch.cat([v, v.narrow(axis, 0, 1)], dim=axis) if n in names else v for n, v in inputs.items()}
         if _runs(flat, longer):
             for name in names:
@@ -456,11 +459,15 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def _describe(path: Path, asked: Asked) -> None:
-    """Write our metadata into the file."""
+    """Write our metadata into the file, and take out where on this computer each operation was recorded."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
     entry = model.metadata_props.add()
     entry.key, entry.value = _KEY, json.dumps(dataclasses.asdict(asked), ensure_ascii=False)
     model.doc_string = f"{asked.model}, written by the BERT course"
+    for node in model.graph.node:
+        for number in reversed(range(len(node.metadata_props))):
+            if node.metadata_props[number].key in _OF_THIS_COMPUTER:
+                del node.metadata_props[number]
     onnx.save(model, str(path))

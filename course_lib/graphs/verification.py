@@ -24,6 +24,7 @@ from course_lib.plots import Table
 
 TOLERANCE = 1e-4  # of a number of size 1; larger numbers may differ by as much more
 _WHOLE = (6, 7)  # int32 and int64 in ONNX: ids, so texts, which have many lengths
+_FURTHER = 16  # tokens more, for a second try
 SIZES = ((2, 7), (1, 3), (3, 1), (4, 30))  # batch, tokens
 
 
@@ -116,14 +117,20 @@ def verify_onnx(
     with evaluating(model), _plain_attention(model, "attentions" in extras), torch.no_grad():
         flat = Flat(model, tuple(ranges), extras)
         for batch, tokens in SIZES:
-            inputs = {n: _drawn(n, read, low, high, batch, tokens, generator) for n, (low, high, _) in ranges.items()}
+            for length in (tokens, tokens + _FURTHER):
+                inputs = {
+                    n: _drawn(n, read, low, high, batch, length, generator) for n, (low, high, _) in ranges.items()
+                }
+                try:
+                    want = flat.answer(inputs)
+                except (ValueError, IndexError, RuntimeError):
+                    continue  # longer than the model takes; or too short, where an input holds places in a text
+                break
+            else:
+                continue
             shape = tuple(next(iter(inputs.values())).shape)
             if shape in shapes:
                 continue
-            try:
-                want = flat.answer(inputs)
-            except ValueError:
-                continue  # longer than the model takes
             shapes.append(shape)
             try:
                 got = runtime(**{name: value for name, value in inputs.items() if name in runtime.inputs})
@@ -131,6 +138,10 @@ def verify_onnx(
                 problems.append(f"{error} The model itself does.")
                 continue
             problems += _compared(want, got, shape, tolerance, differences)
+    if not shapes:
+        problems.append(
+            "The model itself ran with none of the inputs that were tried: give an example that it runs with."
+        )
     return Verification(path, tolerance, differences, tuple(shapes), tuple(dict.fromkeys(problems)))
 
 

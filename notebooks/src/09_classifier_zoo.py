@@ -1409,7 +1409,7 @@ assert unknown["zh", "default"] > 0.3 > 0.05 > unknown["zh", "mini_bert_zh"]
 # *Attention-Based Bidirectional LSTM* (2016). Johnson and Zhang, *Deep Pyramid Convolutional Neural Networks* (2017). Sun et
 # al., *ERNIE* (2019). Inoue, *Multi-Sample Dropout* (2019).
 #
-# **Next:** 10_model_graphs, which draws these models. Your progress so far:
+# **Next:** [10_model_graphs](10_model_graphs.ipynb), which draws these models. Your progress so far:
 
 # %%
 from course_lib.exercises import progress

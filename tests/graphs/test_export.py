@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import onnx
 import pytest
@@ -109,6 +110,38 @@ def test_any_module_and_which_axes_may_change_is_found_out(name, tmp_path) -> No
     assert graphs.verify_onnx(path, model).ok
 
 
+class WordsAtPlaces(nn.Module):
+    """As in the article: one of the inputs holds places in the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(100, 6)
+
+    def forward(self, tokens, places):
+        hidden = self.table(tokens)
+        return hidden.gather(1, places[..., None].expand(-1, -1, 6))
+
+
+def test_places_in_a_text_have_a_length_of_their_own(tmp_path) -> None:
+    model = seeded(WordsAtPlaces)
+    example = (torch.randint(0, 100, (2, 10)), torch.tensor([[1, 2, 8], [1, 3, 4]]))
+    path = graphs.export_onnx(model, example, tmp_path / "model.onnx")
+    names = [[d.dim_param for d in v.type.tensor_type.shape.dim] for v in onnx.load(str(path)).graph.input]
+    assert names == [["batch", "tokens"], ["batch", "places_1"]]
+    found = graphs.verify_onnx(path, model)
+    assert found.ok and len(found.shapes) == 4, found
+
+
+def test_a_model_that_runs_with_nothing_that_is_tried(tmp_path) -> None:
+    class Never(nn.Module):
+        def forward(self, x):
+            raise ValueError("no")
+
+    path = graphs.export_onnx(nn.Linear(3, 2), torch.ones(2, 3), tmp_path / "model.onnx")
+    found = graphs.verify_onnx(path, Never(), {"x": torch.ones(2, 3)})
+    assert not found.ok and "ran with none of the inputs" in " ".join(found.problems)
+
+
 def test_hidden_states_and_attentions_are_further_outputs(bert, tmp_path) -> None:
     path = graphs.export_onnx(bert, IDS, tmp_path / "all.onnx", hidden_states=True, attentions=True)
     found = graphs.verify_onnx(path, bert)
@@ -136,6 +169,12 @@ def test_the_file_says_what_it_was_made_of(bert, file) -> None:
     assert asked.model == "BertModel" and asked.config["hidden_size"] == 16 and set(asked.inputs) == set(IDS)
     assert asked.outputs == ("last_hidden_state", "pooler_output") and "torch" in asked.versions
     assert asked_of(onnx.ModelProto()) is None
+
+
+def test_nothing_of_this_computer_is_in_the_file(file) -> None:
+    content = file.read_bytes()
+    assert b"stack_trace" not in content and str(Path(graphs.__file__).parents[2]).encode() not in content
+    assert b"encoder.layer.1.attention" in content  # the modules stay
 
 
 def test_dropout_is_left_out_and_the_mode_comes_back(tmp_path) -> None:
