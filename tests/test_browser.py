@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = (
     "00_start_here", "01_bert_outputs", "02_heads", "03_shape_debugging", "04_bert_from_scratch",
     "05_pretraining_tasks", "06_pretraining", "07_fine_tuning", "08_tokens_spans_choices",
+    "09_classifier_zoo",
+    "10_model_graphs",
 )  # fmt: skip
 
 
@@ -166,9 +168,14 @@ def test_run_all_in_jupyterlab_shows_every_figure_and_no_error(page, address: st
     run_all(page, address, name)
     notebook = saved_when_done(page, copy / "notebooks" / f"{name}.ipynb")
     assert failures_of(notebook.cells) == []
-    expected = json.dumps(notebook).count("data:image/png;base64,")
+    saved = json.dumps(notebook)
     figures = figures_in_view(page, name)
-    assert expected > 0 and len(figures) == expected
+    # a drawing may be both a picture and what stands under a live view, so those are counted by kind, at least
+    assert saved.count("data:image/png;base64,") > 0
+    if "data:image/svg+xml" in saved:
+        assert len(figures) >= saved.count("data:image/png;base64,")
+    else:
+        assert len(figures) == saved.count("data:image/png;base64,")
     for figure in figures:
         assert figure["width"] > 100, f"not drawn: {figure['alt']}"
         assert len(figure["alt"].split()) > 3
