@@ -9,7 +9,7 @@ What comes back is what `fine_tune` gives: it evaluates, predicts and saves itse
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from course_lib.finetuning.tuned import FineTuned, fine_tune
 from course_lib.training import Recipe
 
 _STEPS_AT_LEAST = {True: 300, False: 800}  # over BERT, over word vectors: a small set is gone through more often
+TOO_UNKNOWN = 0.05  # share of unknown tokens above which a vocabulary and texts do not belong together
 _SMALL = 20_000  # texts, below which batches over word vectors are small too
 
 
@@ -83,7 +84,7 @@ def train_classifier(
     if over_bert:
         from course_lib import pretrained
 
-        encoder = (zoo.ERNIE if name == "ERNIE" else usual_encoder(data)) if encoder is None else encoder
+        encoder = (zoo.ERNIE if name == "ERNIE" else usual_encoder(texts.texts[:1000])) if encoder is None else encoder
         tokenizer = pretrained.load_tokenizer(str(encoder))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
@@ -137,11 +138,11 @@ def usual_recipe(name: str, texts: int, batch_size: int, model: nn.Module) -> Re
     return Recipe(**chosen)
 
 
-def usual_encoder(data: Any) -> str:
-    """An encoder that knows the language of the data and is here without a network."""
+def usual_encoder(texts: Iterable[str]) -> str:
+    """An encoder that knows the language of the texts and is here without a network."""
     from course_lib.vocabulary import usual_unit
 
-    return "mini_bert_zh" if usual_unit(data.train.texts[:1000]) == "characters" else "default"
+    return "mini_bert_zh" if usual_unit(texts) == "characters" else "default"
 
 
 def unknown_share(texts: list[str], tokenizer: Any) -> float:

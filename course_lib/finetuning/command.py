@@ -212,11 +212,11 @@ def _option(given: str) -> tuple[str, Any]:
 
 
 def _say_unknown(tuned: Any, data: Any) -> None:
-    from course_lib.finetuning.classifiers import unknown_share
+    from course_lib.finetuning.classifiers import TOO_UNKNOWN, unknown_share
 
     examples = data.dev if len(data.dev) else data.train
     share = unknown_share(examples.texts[:2000], tuned.tokenizer)
-    if share > 0.05:
+    if share > TOO_UNKNOWN:
         print(
             f"{share:.0%} of the tokens of these texts are unknown to the model's vocabulary: it was made for another "
             "language, or for other texts. Another encoder or a larger training set would know more of them.",

@@ -17,8 +17,9 @@ from typing import Any
 
 from course_lib.datasets import Choice, Dataset, Summary, describe, problems
 from course_lib.datasets.examples import texts_of
+from course_lib.finetuning.classifiers import TOO_UNKNOWN, usual_encoder
+from course_lib.plots import Table
 
-UNKNOWN = 0.05  # share of unknown tokens above which vocabulary and texts do not belong together
 _UNEVEN = 10  # times as many examples of one label as of another
 
 
@@ -60,14 +61,7 @@ class Inspection:
             ["unknown", *(f"{one.unknown:.1%}" for one in self.tokens)],
             [f"longer than {self.limit:,}", *(f"{one.too_long:,}" for one in self.tokens)],
         ]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        pieces = [
-            "  ".join(
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        pieces = repr(Table(rows[0], rows[1:], right=range(1, len(rows[0])))).split("\n")
         found = [f"'{self.name}': {self.task} ({self.why})", *self.notes, "", str(self.summary)]
         if self.tokens:
             found += ["", f"As the model '{self.encoder}' reads them:", *pieces]
@@ -101,14 +95,11 @@ def inspect_data(
         ModelFilesError: there is no such encoder.
     """
     from course_lib import pretrained
-    from course_lib.vocabulary import usual_unit
 
     parts = {name: part for name, part in data.splits.items() if next(iter(part), None) is not None}
     if encoder is None:
-        some = [
-            text for part in parts.values() for example in itertools.islice(part, 300) for text in texts_of(example)
-        ]
-        encoder = "mini_bert_zh" if usual_unit(some) == "characters" else "default"
+        some = (itertools.islice(part, 300) for part in parts.values())
+        encoder = usual_encoder(text for part in some for example in part for text in texts_of(example))
     tokenizer = pretrained.load_tokenizer(encoder)
     if limit is None:
         limit = pretrained.read_config(pretrained.find_model(encoder))["max_position_embeddings"]
@@ -183,7 +174,7 @@ def _balance(data: Dataset, summary: Summary) -> list[str]:
 
 def _unknown(tokens: tuple[Tokens, ...], encoder: str) -> list[str]:
     worst = max(tokens, key=lambda one: one.unknown, default=None)
-    if worst is None or worst.unknown <= UNKNOWN:
+    if worst is None or worst.unknown <= TOO_UNKNOWN:
         return []
     return [
         f"{worst.unknown:.0%} of the tokens of {worst.part} are unknown to '{encoder}': its vocabulary was made for another "

@@ -42,7 +42,7 @@ TASKS: dict[str, type[Task]] = {
         Classification, MultiLabel, Regression, Tags, Answers, Choices, NextSentence, MaskedWords, NextWords
     )
 }  # fmt: skip
-_CARD = "fine_tuning.json"
+CARD = "fine_tuning.json"
 _CHUNK = 512  # inputs that are predicted at once
 
 
@@ -94,9 +94,9 @@ class FineTuned:
         from course_lib import pretrained
 
         folder = Path(folder).expanduser()
-        card = folder / _CARD
+        card = folder / CARD
         if not card.is_file():
-            what = "has no " + _CARD if folder.is_dir() else "is no folder"
+            what = "has no " + CARD if folder.is_dir() else "is no folder"
             raise ModelFilesError(
                 f"'{folder}' {what}; give a folder that `python -m course_lib train --output` or fine_tune wrote."
             )
@@ -211,9 +211,9 @@ class FineTuned:
             "recipe": {"precision": self.precision},
             **more,
         }
-        part = folder / (_CARD + ".part")
+        part = folder / (CARD + ".part")
         part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(folder / _CARD)
+        part.replace(folder / CARD)
 
 
 def answers(model: nn.Module, batches: Any, task: Task) -> dict[str, Tensor]:
@@ -279,7 +279,7 @@ def fine_tune(
     examples = data.require("train", "training")
     _check_labels(kind, data)
     folder = None if output is None else Path(output).expanduser()
-    if folder is not None and (folder / _CARD).is_file():
+    if folder is not None and (folder / CARD).is_file():
         if not resume:
             raise TrainingError(f"'{folder}' has a trained model already; give another folder, or remove it first.")
         done = FineTuned.load(folder)

@@ -7,14 +7,17 @@ calls.svg   which function calls which, as seen in a run            index.html a
 from __future__ import annotations
 
 import argparse
+import ast
 import html
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from course_lib.errors import DataError
+from course_lib.graphs.onnx_files import SCOPES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,15 +79,14 @@ def _load(given: str) -> tuple[Any, dict[str, Any]]:
 
     from course_lib import zoo
     from course_lib.bert import BertModel
+    from course_lib.finetuning.tuned import CARD, FineTuned
 
     if given in zoo.NAMES:
         torch.manual_seed(0)
         model: Any = zoo.build(given, 10, None if zoo.reads_bert(given) else 5000)
     elif (Path(given) / zoo.CARD).is_file():
         model = zoo.load(given)
-    elif (Path(given) / "fine_tuning.json").is_file():
-        from course_lib.finetuning import FineTuned
-
+    elif (Path(given) / CARD).is_file():
         model = FineTuned.load(given).model
     else:
         model = BertModel.from_pretrained(given)
@@ -117,9 +119,10 @@ def _export(model: Any, example: dict[str, Any], arguments: argparse.Namespace, 
 
 def _pictures(path: Path, block: str | None, output: Path, page: _Page) -> None:
     from course_lib.graphs.model_picture import model_picture
-    from course_lib.graphs.netron import _read, summary
+    from course_lib.graphs.netron import summary
+    from course_lib.graphs.onnx_files import read_onnx
 
-    model = _read(path)
+    model = read_onnx(path)
     whole = model_picture(model)
     whole.save(output / "model.svg")
     page.say("The blocks", _image("model.svg", whole.alt))
@@ -136,12 +139,11 @@ def _pictures(path: Path, block: str | None, output: Path, page: _Page) -> None:
 
 def _first_attention(model: Any) -> str | None:
     """The dotted name of the first module that is called attention."""
-    for node in model.graph.node:
-        for entry in node.metadata_props:
-            if entry.key == "pkg.torch.onnx.name_scopes" and ".attention" in entry.value:
-                scope = next(s.strip(" '\"[]") for s in entry.value.split(",") if ".attention" in s)
-                return scope[: scope.index(".attention") + len(".attention")].removeprefix("model.")
-    return None
+    scopes = (p.value for node in model.graph.node for p in node.metadata_props if p.key == SCOPES)
+    names = (name for value in scopes for name in ast.literal_eval(value))
+    # its parts are called, "attention.self", and itself it is often no more than their container
+    found = (re.match(r"(?:model\.)?(.+?\.attention)(?:\.|$)", name) for name in names)
+    return next((match[1] for match in found if match), None)
 
 
 def _calls(files: list[Any], run: Any, output: Path, page: _Page) -> None:

@@ -95,7 +95,7 @@ def export_onnx(
     inputs = named_inputs(model, example)
     extras = tuple(name for name, wanted in zip(_EXTRAS, (hidden_states, attentions), strict=True) if wanted)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with evaluating(model), _plain_attention(model, "attentions" in extras), torch.no_grad():
+    with evaluating(model), plain_attention(model, "attentions" in extras), torch.no_grad():
         flat = Flat(model, tuple(inputs), extras)
         with _explained(model):
             outputs = flat.names(inputs)
@@ -328,7 +328,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _plain_attention(model: nn.Module, wanted: bool) -> Iterator[None]:
+def plain_attention(model: nn.Module, wanted: bool) -> Iterator[None]:
     """transformers' fast attention returns no weights; its plain ("eager") one does."""
     switch = getattr(model, "set_attn_implementation", None)
     before = getattr(getattr(model, "config", None), "_attn_implementation", None)

@@ -26,8 +26,6 @@ import itertools
 import math
 import os
 import re
-import shutil
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -35,9 +33,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from course_lib.errors import DataError, SetupError
-from course_lib.graphs.call_pictures import _FONT, _LONGEST, _count, _cut, _quoted, _wide
-from course_lib.graphs.netron import _read
+from course_lib.errors import DataError
+from course_lib.graphs.call_pictures import _FONT, _LONGEST, _count, _cut, _quoted, _wide, run_dot
+from course_lib.graphs.onnx_files import SCOPES, read_onnx
 from course_lib.plots import COLOURS, INK, SOFT_COLOURS
 
 _DATA, _CONTENT, _SHAPE, _WEIGHT, _CONSTANT = "data", "content", "shape", "weight", "constant"
@@ -47,7 +45,7 @@ _ENOUGH, _MANY, _MOST = 4, 20, 60  # boxes: below the first a module is opened, 
 _MOST_ENDS = 20  # inputs, and outputs
 _QUIET = "#5F5F5F"
 _MARGIN, _BESIDE, _LABEL = 16.0, 22.0, 17.0  # pixels: around the picture, between boxes, the height of a label
-_SCOPES, _CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
+_CLASSES = "pkg.torch.onnx.class_hierarchy"
 _NO_MODULE = "_empty_nn_module_stack"  # how torch calls the place of an operation that belongs to no module
 _MINOR = {"Reshape", "Transpose", "Unsqueeze", "Squeeze", "Cast", "Identity", "Expand", "Slice", "Pad", "Flatten"}
 _PLAIN = {
@@ -181,7 +179,7 @@ def _graph_of(source: Any, example: Mapping[str, Any] | None) -> _Graph:
     if isinstance(source, onnx.ModelProto):
         return _from_onnx(source, source.graph.name or "ONNX model")
     if isinstance(source, str | os.PathLike):
-        return _from_onnx(_read(Path(source)), Path(source).stem)
+        return _from_onnx(read_onnx(Path(source)), Path(source).stem)
     raise TypeError(
         f"model_picture was given a {type(source).__name__}; it takes an .onnx file, an onnx.ModelProto or an nn.Module."
     )
@@ -291,7 +289,7 @@ def _scope(node: Any) -> tuple[str | None, dict[str, str]]:
     """The module of an operation, None where the file does not say; and the classes of all modules around it."""
     properties = {entry.key: entry.value for entry in node.metadata_props}
     try:
-        scopes = list(ast.literal_eval(properties.get(_SCOPES, "[]")))[:-1]  # the last one is the operation itself
+        scopes = list(ast.literal_eval(properties.get(SCOPES, "[]")))[:-1]  # the last one is the operation itself
         classes = list(ast.literal_eval(properties.get(_CLASSES, "[]")))[:-1]
     except (ValueError, SyntaxError, TypeError):
         return None, {}
@@ -1436,16 +1434,5 @@ def _dot_end(scene: _Scene, prefix: str, edge: _Edge, start: bool) -> str:
 
 
 def _by_dot(text: str, scene: _Scene, alt: str) -> str:
-    program = shutil.which("dot")
-    if program is None:
-        raise SetupError("Graphviz's dot is not installed: install Graphviz, or leave dot=True out for our own layout.")
-    try:
-        done = subprocess.run([program, "-Tsvg"], input=text, capture_output=True, text=True, encoding="utf-8", timeout=60)  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"Graphviz's dot failed ({error}): leave dot=True out for our own layout.") from error
-    if done.returncode or "<svg" not in done.stdout:
-        said = " ".join(done.stderr.split())[:200] or f"exit code {done.returncode}"
-        raise SetupError(f"Graphviz's dot failed ({said}): leave dot=True out for our own layout.")
-    drawn = done.stdout[done.stdout.index("<svg") :]
     named = f"<title>{_escaped(scene.title)}</title><desc>{_escaped(alt)}</desc>"
-    return re.sub(r"<svg([^>]*)>", lambda found: f'<svg role="img"{found[1]}>{named}', drawn, count=1)
+    return re.sub(r"<svg([^>]*)>", lambda found: f'<svg role="img"{found[1]}>{named}', run_dot(text), count=1)

@@ -29,8 +29,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course_lib.errors import DataError, SetupError
+from course_lib.errors import SetupError
 from course_lib.graphs.frontends import frontend
+from course_lib.graphs.onnx_files import read_onnx, weight_files
 from course_lib.plots import Table
 
 _HOST = "127.0.0.1"
@@ -139,8 +140,8 @@ def show(path: str | os.PathLike, height: int = 600, picture: Any = None, port: 
     if height < 1 or not 0 <= port <= 65535:
         raise ValueError(f"height={height}, port={port}: the height is in pixels, the port 0 (a free one) to 65535.")
     path = Path(path)
-    model = _read(path)
-    files = _data_files(model, path)
+    model = read_onnx(path)
+    files = weight_files(model, path)
     shown = _html_of(picture) if picture is not None else summary(model)._repr_html_()
     view = NetronView(path.name, shown, height)
     where = frontend()
@@ -170,52 +171,6 @@ def summary(model: Any) -> Table:
     counts = Counter(node.op_type for node in model.graph.node)
     rows += [("operation", name, f"{count} times" if count > 1 else "once") for name, count in counts.most_common()]
     return Table(("", "name", "shape, or how often"), rows)
-
-
-# ---------------------------------------------------------------------------------------------------------- the file
-
-
-def _read(path: Path) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if not path.is_file():
-        raise DataError(f"There is no file {path}: export the model first, or check the name.")
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, ValueError) as error:
-        raise DataError(f"{path.name} is not an ONNX file, or was cut off: export the model again.") from error
-    if not model.ir_version or not (model.graph.node or model.graph.output):
-        raise DataError(f"{path.name} is not an ONNX file (it holds no graph): export the model again.")
-    return model
-
-
-def _data_files(model: Any, path: Path) -> list[str]:
-    """The names of the files beside the model that hold weights of it."""
-    names = []
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == tensor.EXTERNAL:
-            names += [entry.value for entry in tensor.external_data if entry.key == "location"]
-    names = list(dict.fromkeys(names))
-    folder = path.resolve().parent
-    for name in names:
-        place = (folder / name).resolve()
-        if not place.is_relative_to(folder):
-            raise DataError(f"{path.name} wants weights from outside its folder ({name}): export the model again.")
-        if not place.is_file():
-            raise DataError(f"{path.name} keeps its weights in {name}, which is missing: put it beside the model.")
-    return names
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                yield from _tensors(inner)
 
 
 def _shape(value: Any) -> str:

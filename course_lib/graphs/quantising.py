@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from course_lib.errors import ExportError
-from course_lib.graphs.netron import _data_files, _read
+from course_lib.graphs.onnx_files import read_onnx, weight_files
 
 
 def quantise(path: str | os.PathLike, target: str | os.PathLike) -> Path:
@@ -33,7 +33,7 @@ def quantise(path: str | os.PathLike, target: str | os.PathLike) -> Path:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     path, target = Path(path), Path(target)
-    _data_files(_read(path), path)
+    weight_files(read_onnx(path), path)
     if path.resolve() == target.resolve():
         raise ValueError(
             f"'{target}' is the file itself; give the int8 variant a name of its own, such as {path.stem}_int8.onnx."

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from course_lib.errors import DataError
+from course_lib.graphs.onnx_files import read_onnx, weight_files
 
 
 class OnnxModel:
@@ -31,10 +32,8 @@ class OnnxModel:
     def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
         import onnxruntime
 
-        from course_lib.graphs.netron import _data_files, _read
-
         self.path = Path(path)
-        _data_files(_read(self.path), self.path)
+        weight_files(read_onnx(self.path), self.path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:

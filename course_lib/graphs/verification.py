@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.errors import DataError
-from course_lib.graphs.export import Asked, Flat, _plain_attention, asked_of, evaluating, named_inputs, weights_sha256
-from course_lib.graphs.netron import _read
+from course_lib.graphs.export import Asked, Flat, asked_of, evaluating, named_inputs, plain_attention, weights_sha256
+from course_lib.graphs.onnx_files import read_onnx
 from course_lib.graphs.running import OnnxModel
 from course_lib.plots import Table
 
@@ -86,7 +86,7 @@ def verify_onnx(
     import onnx
 
     path = Path(path)
-    read = _read(path)
+    read = read_onnx(path)
     asked = asked_of(read)
     problems = []
     try:
@@ -114,7 +114,7 @@ def verify_onnx(
     shapes: list[tuple[int, ...]] = []
     differences: dict[str, float] = {}
     generator = torch.Generator().manual_seed(seed)
-    with evaluating(model), _plain_attention(model, "attentions" in extras), torch.no_grad():
+    with evaluating(model), plain_attention(model, "attentions" in extras), torch.no_grad():
         flat = Flat(model, tuple(ranges), extras)
         for batch, tokens in SIZES:
             for length in (tokens, tokens + _FURTHER):

@@ -208,5 +208,5 @@ def test_a_folder_of_the_course_is_read_with_the_usual_encoder() -> None:
     from course_lib.finetuning.classifiers import usual_encoder
 
     data = Path(__file__).resolve().parents[2] / "data"
-    assert usual_encoder(load_dataset(data / "headlines_zh")) == "mini_bert_zh"
-    assert usual_encoder(load_dataset(data / "headlines_en")) == "default"
+    assert usual_encoder(load_dataset(data / "headlines_zh").train.texts) == "mini_bert_zh"
+    assert usual_encoder(load_dataset(data / "headlines_en").train.texts) == "default"

@@ -1,0 +1,63 @@
+"""Reading an ONNX file: what every part of `graphs` does before it looks at one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from course_lib.errors import DataError
+
+SCOPES = "pkg.torch.onnx.name_scopes"  # of an operation: the modules in which torch recorded it, as a list in text
+
+
+def read_onnx(path: Path) -> Any:
+    """The onnx.ModelProto of a file, without weights that stand beside it.
+
+    Raises:
+        DataError: there is no such file, or it is not an ONNX file, or a damaged one.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise DataError(f"There is no file {path}: export the model first, or check the name.")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise DataError(f"{path.name} is not an ONNX file, or was cut off: export the model again.") from error
+    if not model.ir_version or not (model.graph.node or model.graph.output):
+        raise DataError(f"{path.name} is not an ONNX file (it holds no graph): export the model again.")
+    return model
+
+
+def weight_files(model: Any, path: Path) -> list[str]:
+    """The names of the files beside the model that hold weights of it.
+
+    Raises:
+        DataError: one of them is missing, or stands outside the model's folder.
+    """
+    names = []
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == tensor.EXTERNAL:
+            names += [entry.value for entry in tensor.external_data if entry.key == "location"]
+    names = list(dict.fromkeys(names))
+    folder = path.resolve().parent
+    for name in names:
+        place = (folder / name).resolve()
+        if not place.is_relative_to(folder):
+            raise DataError(f"{path.name} wants weights from outside its folder ({name}): export the model again.")
+        if not place.is_file():
+            raise DataError(f"{path.name} keeps its weights in {name}, which is missing: put it beside the model.")
+    return names
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                yield from _tensors(inner)
