@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from course_lib.exercises.checking import Mistake, exercise, expect
+from course_lib.exercises.checking import Mistake, describe, exercise, expect
 from course_lib.exercises.tensors import SIZES, advised, as_tensor, expect_equal, expect_shape, seeded, softmax
 
 if TYPE_CHECKING:
@@ -256,10 +256,9 @@ def apart(answer: Any) -> str:
     given = []
     for p, q, n in cases:
         got = answer(p, q, n)
-        if hasattr(got, "item"):
-            got = got.item()
+        got = got.item() if callable(getattr(got, "item", None)) and getattr(got, "shape", None) == () else got
         if not isinstance(got, (bool, int)) or got not in (0, 1):
-            raise Mistake(f"For {p:.2%} and {q:.2%} of {n:,} texts you gave {got!r}; True or False is wanted.")
+            raise Mistake(f"For {p:.2%} and {q:.2%} of {n:,} texts you gave {describe(got)}; True or False is wanted.")
         given.append(bool(got))
     right = [_apart(*case) for case in cases]
     if given == right:

@@ -386,6 +386,16 @@ def test_progress_lists_every_exercise_of_every_notebook_in_order():
         "best_span",
         "choice_probabilities",
         "micro_f1",
+        "best_window",
+        "both_ends",
+        "shares",
+        "mix_layers",
+        "apart",
+        "same_answers",
+        "count_layers",
+        "changing_axes",
+        "joined_edges",
+        "eight_bits",
     ]
     assert {state for _, state in progress().rows} == {"not tried"}
 

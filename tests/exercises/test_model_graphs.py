@@ -48,7 +48,7 @@ WRONG = {
         (lambda v: [d.dim_param or None for d in dims(v)][::-1], "wrong order"),
         (lambda v: list(dims(v)), "own objects"),
         (lambda v: {d.dim_param for d in dims(v)}, "a list with an entry"),
-        (lambda v: ["batch"], "is wanted"),
+        (lambda v: ["batch"], "gave ['batch']; ['batch', 'tokens'] is wanted"),
     ],
     "eight_bits": [
         (lambda w: w, "nothing was rounded"),
@@ -79,8 +79,8 @@ WRONG = {
         (lambda g: sum(k != "Softmax" for k in kinds(g)), "no softmax"),
         (lambda g: int("Softmax" in kinds(g)), "whether there is one"),
         (lambda g: [k for k in kinds(g) if k == "Softmax"], "no number"),
-        (lambda g: kinds(g).count("softmax"), "is wanted"),
-        (lambda g: kinds(g).count("Softmax") + 1, "is wanted"),
+        (lambda g: kinds(g).count("softmax"), "you gave 0: 5 is wanted"),
+        (lambda g: kinds(g).count("Softmax") + 1, "you gave 6: 5 is wanted"),
     ],
     "same_answers": [
         (lambda a, b, t: not same(a, b, t), "turned round"),
