@@ -22,7 +22,7 @@ echo "Neither $(PYTHON) nor python3.14 to python3.11 is a Python 3 that runs her
 exit 1
 endef
 
-.PHONY: help lab course check test bench notebooks clean
+.PHONY: help lab course check test bench notebooks slides clean
 
 help:
 	@echo "make lab        install what is missing, then open JupyterLab at the first notebook"
@@ -30,6 +30,7 @@ help:
 	@echo "make check      look over this machine and the installation"
 	@echo "make test       run everything that CI runs (PYTEST_ARGS=... for pytest)"
 	@echo "make bench      measure speed and memory"
+	@echo "make slides     write slides of every notebook into slides/, to open from disk"
 	@echo "make notebooks  build the notebooks anew from notebooks/src"
 	@echo "make clean      remove .venv and caches; your notebooks and your progress stay"
 	@echo "Options: PYTHON=/path/to/python3.12; TORCH=cpu on Linux without an NVIDIA card (a far smaller download)."
@@ -62,6 +63,11 @@ notebooks: EXTRAS = --extra test
 notebooks:
 	$(INSTALL)
 	@$(VENV_PYTHON) -m course_lib notebooks build
+
+slides: EXTRAS = --extra slides
+slides:
+	$(INSTALL)
+	@$(VENV_PYTHON) -m course_lib slides
 
 clean:
 	rm -rf .venv .course/jupyterlab .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -39,6 +39,15 @@ def chromium() -> str | None:
     return next((path for path in map(shutil.which, names) if path), None)
 
 
+def needed_chromium() -> str:
+    """The browser's path; without one the test is skipped, but in CI it fails."""
+    if path := chromium():
+        return path
+    if os.environ.get("CI"):
+        pytest.fail("CI must have Chromium: .ci/run installs it.")
+    pytest.skip("No Chromium found: install it, or set COURSE_CHROMIUM to a Chrome, Chromium or Edge.")
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The course in another folder, its notebooks without outputs: what runs there is what the learner ran."""
@@ -82,11 +91,7 @@ def address(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture(scope="module")
 def page(address: str) -> Iterator[object]:
-    browser_path = chromium()
-    if browser_path is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have Chromium: .ci/run installs it.")
-        pytest.skip("No Chromium found: install it, or set COURSE_CHROMIUM to a Chrome, Chromium or Edge.")
+    browser_path = needed_chromium()
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
