@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# A folder that `make wheelhouse` filled; install.py reads it from the environment.
+export WHEELHOUSE ?=
 
 ifeq ($(OS),Windows_NT)
 VENV_PYTHON := .venv/Scripts/python.exe
@@ -22,7 +24,7 @@ echo "Neither $(PYTHON) nor python3.14 to python3.11 is a Python 3 that runs her
 exit 1
 endef
 
-.PHONY: help lab course check test bench notebooks slides clean
+.PHONY: help lab course check test bench notebooks slides wheelhouse clean
 
 help:
 	@echo "make lab        install what is missing, then open JupyterLab at the first notebook"
@@ -31,9 +33,11 @@ help:
 	@echo "make test       run everything that CI runs (PYTEST_ARGS=... for pytest)"
 	@echo "make bench      measure speed and memory"
 	@echo "make slides     write slides of every notebook into slides/, to open from disk"
+	@echo "make wheelhouse fill the folder wheelhouse/ (a USB stick) for rooms without a network; FOR=\"windows macos\""
 	@echo "make notebooks  build the notebooks anew from notebooks/src"
 	@echo "make clean      remove .venv and caches; your notebooks and your progress stay"
-	@echo "Options: PYTHON=/path/to/python3.12; TORCH=cpu on Linux without an NVIDIA card (a far smaller download)."
+	@echo "Options: PYTHON=/path/to/python3.12; TORCH=cpu on Linux without an NVIDIA card (a far smaller download);"
+	@echo "         WHEELHOUSE=/path/to/wheelhouse installs from there, without a network."
 
 lab:
 	$(INSTALL)
@@ -68,6 +72,10 @@ slides: EXTRAS = --extra slides
 slides:
 	$(INSTALL)
 	@$(VENV_PYTHON) -m course_lib slides
+
+wheelhouse:
+	$(INSTALL)
+	@$(VENV_PYTHON) -m course_lib wheelhouse $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FOR),--for $(FOR)) $(if $(PYTHONS),--python $(PYTHONS))
 
 clean:
 	rm -rf .venv .course/jupyterlab .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -22,6 +22,7 @@ _COMMANDS = {
     "pretrain": ("course_lib.pretraining.command", "train a BERT from text: hidden words, and next sentences if asked"),
     "graph": ("course_lib.graphs.command", "a model as an ONNX file, checked, and as pictures that open from disk"),
     "shapes": ("course_lib.shapes.command", "run a script; where it fails, say which tensor is wrong, and why"),
+    "wheelhouse": ("course_lib.wheelhouse", "a folder with all packages, to install from where there is no network"),
     "slides": ("course_lib.slides.command", "the notebooks as slides that open from disk, with speaker notes"),
     "notebooks": ("course_lib.notebooks.command", "build the notebooks from notebooks/src, or look for drift"),
 }

@@ -518,15 +518,20 @@ def make_environment(python: str, root: Path, venv: Path) -> None:
         raise InstallError(explain(output, str(root), str(Path(".venv") / LOG))[0])
 
 
-def pip_commands(python: str, extras: Iterable[str], torch: str, torch_pin: str, index: str) -> List[List[str]]:
+def pip_commands(
+    python: str, extras: Iterable[str], torch: str, torch_pin: str, index: str, wheelhouse: str = ""
+) -> List[List[str]]:
     """The commands that install the course, to be run in the repository's folder, in this order.
 
     The user's own pip configuration holds; only PyTorch's CPU build, where asked for, names its own index (an address,
     or a folder with wheel files). It comes first and alone, since that index does not have the versions of the rest.
+    With a wheelhouse, a folder that has everything, no index is asked at all.
     """
     pip = [python, "-I", "-u", "-m", "pip", "install", "--progress-bar", "off"]
     commands = []
-    if torch == "cpu":
+    if wheelhouse:
+        pip += ["--no-index", "--find-links", wheelhouse]
+    elif torch == "cpu":
         source = ["--no-index", "--find-links", index] if Path(index).is_dir() else ["--index-url", index]
         commands.append([*pip, "--no-deps", *source, torch_pin])
     names = ",".join(sorted(extras))
@@ -550,7 +555,7 @@ def installed_torch(venv: Path) -> str:
     return "cpu" if any("+cpu" in path.name for pattern in patterns for path in venv.glob(pattern)) else ""
 
 
-def run_pip(root: Path, venv: Path, wanted: Wanted, index: str, lock: int) -> None:
+def run_pip(root: Path, venv: Path, wanted: Wanted, index: str, lock: int, wheelhouse: str = "") -> None:
     """Install; raise PipFailed with a sentence where that fails. Leaves the marker from when `.venv` begins to change."""
     progress = Progress(sys.stdout)
 
@@ -562,27 +567,45 @@ def run_pip(root: Path, venv: Path, wanted: Wanted, index: str, lock: int) -> No
             progress.show(*short)
 
     pin = torch_pin(root) if wanted.torch else ""
-    for command in pip_commands(str(environment_python(venv)), wanted.extras, wanted.torch, pin, index):
+    for command in pip_commands(str(environment_python(venv)), wanted.extras, wanted.torch, pin, index, wheelhouse):
         try:
             code, output = run_logged(command, root, venv / LOG, watch, progress.tick, lock)
         finally:
             progress.close()
         if code:
+            package = NO_PACKAGE.search(output)
+            if wheelhouse and package:
+                raise PipFailed(
+                    "The wheelhouse {} has no {} for Python {} on {}: make it for that (make wheelhouse, or python -m "
+                    "course_lib wheelhouse --for SYSTEM --python VERSION), or install with a network. (pip's whole output: {})".format(
+                        wheelhouse, package.group(1), platform.python_version(), platform.system(), Path(".venv") / LOG
+                    ),
+                    False,
+                )
             raise PipFailed(*explain(output, str(root), str(Path(".venv") / LOG)))
 
 
-def install(root: Path, extras: Iterable[str] = (), torch: str = "", index: str = TORCH_CPU_INDEX) -> int:
+def install(
+    root: Path, extras: Iterable[str] = (), torch: str = "", index: str = TORCH_CPU_INDEX, wheelhouse: str = ""
+) -> int:
     """Bring `.venv` in `root` to the state that pyproject.toml and constraints.txt ask for. Returns an exit code.
 
     extras: names of extras in pyproject.toml; those that were installed before stay.
     torch: "cpu" for PyTorch's CPU build (on Linux; elsewhere pip takes that by itself), or "".
     index: where that build is found.
+    wheelhouse: a folder that holds every package, or ""; with it no network is asked.
     Raises InstallError where it cannot be done.
     """
     venv = root / ".venv"
     for name in ("pyproject.toml", "constraints.txt"):
         if not (root / name).is_file():
             raise InstallError(f"{name} is missing in {root}: bring it back with git, {AGAIN}.")
+    if wheelhouse and not any(Path(wheelhouse).glob("*.whl")):
+        raise InstallError(
+            "{} holds no packages (*.whl): give the folder that make wheelhouse filled.".format(wheelhouse)
+            if Path(wheelhouse).is_dir()
+            else "There is no folder {}: give the one that make wheelhouse filled.".format(wheelhouse)
+        )
     known = known_extras(root)
     for name in extras:
         if name not in known:
@@ -617,7 +640,7 @@ def install(root: Path, extras: Iterable[str] = (), torch: str = "", index: str 
         if action == "rebuild":
             check_space(root, wanted.torch)  # only now, when the old one has made room
         try:
-            run_pip(root, venv, wanted, index, lock)
+            run_pip(root, venv, wanted, index, lock, wheelhouse)
         except PipFailed as error:
             untouched = before and not (venv / MARKER).exists()
             if untouched and error.offline and set(extras) <= extras_before:
@@ -658,6 +681,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument(
         "--torch", default=os.environ.get("TORCH", ""), metavar="BUILD", help="cpu: PyTorch without CUDA (on Linux)"
     )
+    parser.add_argument(
+        "--wheelhouse",
+        default=os.environ.get("WHEELHOUSE", ""),
+        metavar="FOLDER",
+        help="packages to install from, without a network",
+    )
     arguments = parser.parse_args(argv)
     root = Path(os.path.realpath(__file__)).parent.parent
     signal.signal(signal.SIGTERM, _stop)
@@ -667,7 +696,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 f"TORCH={arguments.torch} is not known: give TORCH=cpu for PyTorch's CPU build, or leave it out."
             )
         index = os.environ.get("TORCH_INDEX") or TORCH_CPU_INDEX
-        return install(root, arguments.extra, arguments.torch.lower(), index)
+        wheelhouse = str(Path(arguments.wheelhouse).resolve()) if arguments.wheelhouse else ""
+        return install(root, arguments.extra, arguments.torch.lower(), index, wheelhouse)
     except InstallError as error:
         print(error, file=sys.stderr)
     except KeyboardInterrupt:
