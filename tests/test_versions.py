@@ -113,3 +113,16 @@ def test_the_range_of_python_is_the_same_everywhere():
 
 def test_the_installer_knows_the_extras_of_pyproject():
     assert install.known_extras(ROOT) == list(EXTRAS)
+
+
+def test_every_pinned_version_runs_on_the_oldest_python_that_the_course_promises():
+    from importlib import metadata
+
+    oldest = ".".join(map(str, install.OLDEST_PYTHON)) + ".0"
+    too_new = {
+        f"{package.name} {package.version}"
+        for package in metadata.distributions()
+        if canonicalize_name(package.name) in PINS
+        and not SpecifierSet(package.metadata.get("Requires-Python") or "").contains(oldest)
+    }
+    assert too_new == set()
