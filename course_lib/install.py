@@ -251,6 +251,7 @@ NO_NETWORK = re.compile(
     r"|Connection refused|Connection reset|IncompleteRead|RemoteDisconnected",
 )
 BAD_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError|certificate verify failed")
+PINNED_PACKAGE = re.compile(r"The user requested \(constraint\) ([\w.-]+)==")
 NO_PACKAGE = re.compile(r"No matching distribution found for ([A-Za-z0-9_.\-]+)")
 NO_PERMISSION = re.compile(r"Permission denied|\[Errno 13\]|Read-only file system|\[Errno 30\]|Access is denied")
 AGAIN = "then run the command again"
@@ -539,6 +540,17 @@ def pip_commands(
     return commands
 
 
+def not_in_wheelhouse(wheelhouse: str, package: str) -> str:
+    """The sentence for a wheelhouse that was made for another system or another Python."""
+    return (
+        "{} has no {} for Python {}.{} on {}: where there is a network, make the folder for that too (make wheelhouse "
+        "PYTHONS={}.{}, or FOR=windows, macos or linux), or take the Python that it was made for (make lab PYTHON=...); "
+        "pip's whole output: {}.".format(
+            wheelhouse, package, *sys.version_info[:2], platform.system(), *sys.version_info[:2], Path(".venv") / LOG
+        )
+    )
+
+
 def torch_pin(root: Path) -> str:
     """The line of constraints.txt that pins torch, as in torch==2.13.0."""
     for line in (root / "constraints.txt").read_text(encoding="utf-8").splitlines():
@@ -573,15 +585,9 @@ def run_pip(root: Path, venv: Path, wanted: Wanted, index: str, lock: int, wheel
         finally:
             progress.close()
         if code:
-            package = NO_PACKAGE.search(output)
-            if wheelhouse and package:
-                raise PipFailed(
-                    "The wheelhouse {} has no {} for Python {} on {}: make it for that (make wheelhouse, or python -m "
-                    "course_lib wheelhouse --for SYSTEM --python VERSION), or install with a network. (pip's whole output: {})".format(
-                        wheelhouse, package.group(1), platform.python_version(), platform.system(), Path(".venv") / LOG
-                    ),
-                    False,
-                )
+            missing = NO_PACKAGE.search(output) or PINNED_PACKAGE.search(output)
+            if wheelhouse and missing:
+                raise PipFailed(not_in_wheelhouse(wheelhouse, missing.group(1)), False)
             raise PipFailed(*explain(output, str(root), str(Path(".venv") / LOG)))
 
 
@@ -612,6 +618,8 @@ def install(
             raise InstallError(
                 "There is no extra {} in pyproject.toml: it has {}.".format(name, ", ".join(known) or "none")
             )
+    if wheelhouse and any(Path(wheelhouse).glob("torch-*cpu*.whl")):
+        torch = "cpu"
     torch = torch if platform.system() == "Linux" else ""
     wanted = Wanted(str(root), fingerprint(root), tuple(sorted(set(extras))), torch)
     if decide(venv, wanted)[0] == "ready":
@@ -631,7 +639,7 @@ def install(
         python = choose_python(this_python()) if anew else ""
         if action == "create":
             check_space(root, wanted.torch)
-        announce(action, why, wanted.torch)
+        announce(action, why, wanted.torch, wheelhouse)
         began = time.monotonic()
         if anew:
             venv.mkdir(exist_ok=True)
@@ -654,7 +662,7 @@ def install(
     return 0
 
 
-def announce(action: str, why: str, torch: str) -> None:
+def announce(action: str, why: str, torch: str, wheelhouse: str = "") -> None:
     """Say what is about to happen, and where to look meanwhile."""
     intention = {
         "create": "Installing the course into .venv, once; this takes some minutes",
@@ -662,7 +670,7 @@ def announce(action: str, why: str, torch: str) -> None:
         "update": f"Bringing .venv up to date, because {why}",
     }[action]
     print("{}. (pip's whole output: {})".format(intention, Path(".venv") / LOG), flush=True)
-    hint = cuda_hint(torch) if action in ("create", "rebuild") else None
+    hint = cuda_hint(torch) if action in ("create", "rebuild") and not wheelhouse else None
     if hint:
         print(hint, flush=True)
 

@@ -118,9 +118,7 @@ def fill(folder: Path, extras: Iterable[str], build: str) -> None:
     names = ",".join(sorted(extras))
     found = []
     if build == "cpu":
-        index = os.environ.get("TORCH_INDEX") or install.TORCH_CPU_INDEX
-        source = ["--no-index", "--find-links", index] if Path(index).is_dir() else ["--index-url", index]
-        _pip("wheel", "--no-deps", *source, "--wheel-dir", str(folder), install.torch_pin(_ROOT))
+        _pip("wheel", "--no-deps", *_cpu_index(), "--wheel-dir", str(folder), install.torch_pin(_ROOT))
         # The pin with its build: an index that has the usual build of the same version would else win.
         wheel = next(folder.glob("torch-*cpu*.whl"), None)
         found = [str(wheel)] if wheel else []
@@ -128,6 +126,12 @@ def fill(folder: Path, extras: Iterable[str], build: str) -> None:
          *found, f"{_ROOT}[{names}]" if names else str(_ROOT), _BUILD)  # fmt: skip
     for path in folder.glob("bert_course-*.whl"):
         path.unlink()  # the course itself is installed from its folder, to be changed
+
+
+def _cpu_index() -> list[str]:
+    """pip's options for where PyTorch's CPU build is found: an address, or a folder with wheel files."""
+    index = os.environ.get("TORCH_INDEX") or install.TORCH_CPU_INDEX
+    return ["--no-index", "--find-links", index] if Path(index).is_dir() else ["--index-url", index]
 
 
 def _pip(*arguments: str) -> None:
@@ -150,11 +154,13 @@ def fill_for(folder: Path, target: str, python: str, extras: Iterable[str], buil
     """
     own = {_canonical(path.name.split("-")[0]) for path in folder.glob("*-none-any.whl")}
     wanted = [line for name, line in needed(target, python, extras).items() if name not in own]
+    tags = [part for tag in TARGETS[target].tags for part in ("--platform", tag)]
+    download = ["download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), "--implementation", "cp",
+                "--python-version", python, *tags]  # fmt: skip
     if build == "cpu" and target == "linux":
         wanted = [line for line in wanted if not _CUDA.match(line) and not line.startswith("torch==")]
-    tags = [part for tag in TARGETS[target].tags for part in ("--platform", tag)]
-    _pip("download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), "--find-links", str(folder),
-         "--implementation", "cp", "--python-version", python, *tags, *wanted)  # fmt: skip
+        _pip(*download, *_cpu_index(), install.torch_pin(_ROOT))
+    _pip(*download, "--find-links", str(folder), *wanted)
 
 
 def needed(target: str, python: str, extras: Iterable[str]) -> dict[str, str]:

@@ -70,8 +70,8 @@ class Course:
         fake.write_text(FAKE_PYTHON.format(folder=self.root, python=sys.executable), encoding="utf-8")
         fake.chmod(0o755)
 
-    def install(self, *extras: str, torch: str = "") -> int:
-        return install.install(self.root, extras, torch)
+    def install(self, *extras: str, torch: str = "", wheelhouse: str = "") -> int:
+        return install.install(self.root, extras, torch, wheelhouse=wheelhouse)
 
     def stamp(self) -> dict:
         return json.loads((self.venv / install.STAMP).read_text(encoding="utf-8"))
@@ -386,6 +386,52 @@ def test_torch_cpu_means_nothing_where_pip_takes_that_build_by_itself(course, mo
 def test_a_folder_of_wheels_can_be_the_index(tmp_path):
     first, _ = install.pip_commands("python", [], "cpu", "torch==2.13.0", str(tmp_path))
     assert first[-4:] == ["--no-index", "--find-links", str(tmp_path), "torch==2.13.0"]
+
+
+# ----------------------------------------------------------------------------------------------------------- wheelhouse
+
+
+@pytest.fixture
+def wheelhouse(tmp_path):
+    folder = tmp_path / "a stick"
+    folder.mkdir()
+    (folder / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").write_text("", encoding="utf-8")
+    return folder
+
+
+@needs_sh
+def test_from_a_wheelhouse_no_index_is_asked_and_its_build_of_torch_is_kept_in_mind(course, wheelhouse, capsys):
+    course.install(wheelhouse=str(wheelhouse))
+    (call,) = course.pip_calls()
+    assert f"--no-index --find-links {wheelhouse} -e . -c constraints.txt" in call
+    assert course.stamp()["torch"] == "cpu"
+    assert "CUDA" not in capsys.readouterr().out
+    course.install()  # the next start, without the stick
+    assert len(course.pip_calls()) == 1
+
+
+@needs_sh
+@pytest.mark.parametrize(
+    "output",
+    [
+        "ERROR: No matching distribution found for torch==2.13.0",
+        "The conflict is caused by:\n    The user requested (constraint) torch==2.13.0\nERROR: ResolutionImpossible",
+    ],
+)
+def test_a_wheelhouse_for_another_python_is_named_as_such(course, wheelhouse, output):
+    course.pip_says(output, code=1)
+    with pytest.raises(install.PipFailed) as caught:
+        course.install(wheelhouse=str(wheelhouse))
+    here = ".".join(map(str, sys.version_info[:2]))
+    assert f"has no torch for Python {here} on Linux" in str(caught.value)
+    assert f"make wheelhouse PYTHONS={here}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "words"), [("none", "There is no folder"), ("", "holds no packages")])
+def test_a_wrong_folder_is_said_before_anything_is_changed(course, tmp_path, name, words):
+    with pytest.raises(install.InstallError, match=words):
+        course.install(wheelhouse=str(tmp_path / name))
+    assert not course.venv.exists()
 
 
 @pytest.mark.parametrize(
