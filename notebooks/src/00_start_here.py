@@ -401,6 +401,16 @@ from course_lib.exercises import progress
 progress()
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("00_start_here")
+
+# %% [markdown]
 # ## Summary
 #
 # - BERT is a Transformer's encoder: pretrained once by others, fine-tuned for a task by you.

@@ -1418,6 +1418,16 @@ print(f"{modern_size:,} parameters, {modern.config.max_position_embeddings:,} po
 # Face hub; see [00_start_here](00_start_here.ipynb) for folders and mirrors.
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("01_bert_outputs")
+
+# %% [markdown]
 # ## Summary
 #
 # - Three inputs of shape (B, T): ids, types, mask. Leave the mask out, and padding speaks.

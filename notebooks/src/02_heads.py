@@ -1738,6 +1738,16 @@ assert not any(name.endswith("_FOR_DOC") for name in dir(source))
 assert tied.get_output_embeddings() is tied.cls.predictions.decoder
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("02_heads")
+
+# %% [markdown]
 # ## Summary
 #
 # - A head is mostly one linear layer. A label for a text needs **one vector a text**.

@@ -1230,6 +1230,16 @@ assert shapes.preflight(Careful(), few_ids, torch.ones_like(few_ids)) == []
 # training.**
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("03_shape_debugging")
+
+# %% [markdown]
 # ## Summary
 #
 # - Convolutions and poolings read (batch, channels, places). n + 2p − d(k − 1) − 1 over s, rounded

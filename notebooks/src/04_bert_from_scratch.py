@@ -1409,6 +1409,16 @@ if EMBEDDED:
 # released weights* asks for every detail to be the same.
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("04_bert_from_scratch")
+
+# %% [markdown]
 # ## Summary
 #
 # - Embeddings are three tables, added and normalised. Only positions know the order.

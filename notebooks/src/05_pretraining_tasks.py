@@ -1934,6 +1934,16 @@ assert article_mlm.mlp[3].weight is not table  # a copy: not tied
 # | attention mask, `m` | none; unused | yes | padding counts as words (notebook 04) |
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("05_pretraining_tasks")
+
+# %% [markdown]
 # ## Summary
 #
 # - 15 % of the tokens are chosen; 80 % of these become `[MASK]`, 10 % a random word, 10 % stay. All of them are

@@ -1523,6 +1523,16 @@ check.training_operations(training_operations)
 assert [round(100 * tokens / (6 * 768)) for tokens in (128, 512)] == [3, 11]
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("06_pretraining")
+
+# %% [markdown]
 # ## Summary
 #
 # - Corpus, vocabulary, ids, rows, hidden words, loss: six steps, and none of them needs a label.

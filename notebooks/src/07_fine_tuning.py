@@ -1614,6 +1614,16 @@ print(
 )
 
 # %% [markdown]
+# ## Quiz
+#
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("07_fine_tuning")
+
+# %% [markdown]
 # ## Summary
 #
 # - Fine-tuning moves every weight by a few per cent, and costs 16 bytes a weight before any outputs. Time

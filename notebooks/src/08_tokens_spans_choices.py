@@ -1565,7 +1565,18 @@ for task in ("choices", "regression", "multi-label"):
 # hundred examples. And the heads of this notebook read the pooler, which its makers did not use.
 # With thousands of examples, or a model pretrained as BERT was, the table would look different.
 # **Ask for the baseline first; it may be your answer.**
+
+# %% [markdown]
+# ## Quiz
 #
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("08_tokens_spans_choices")
+
+# %% [markdown]
 # ## Summary
 #
 # - Labels belong to words: the first piece has the label, all else −100, **padding too**; the mask does not help.

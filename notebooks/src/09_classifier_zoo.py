@@ -1394,7 +1394,18 @@ assert unknown["zh", "default"] > 0.3 > 0.05 > unknown["zh", "mini_bert_zh"]
 # %% [markdown]
 # A high share is a clear no. A low one is no proof: `mini_bert_zh` spells English letter by letter, and has learned no English.
 # The training command warns by itself, and picks an encoder of the data's language if you name none.
+
+# %% [markdown]
+# ## Quiz
 #
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("09_classifier_zoo")
+
+# %% [markdown]
 # ## Summary
 #
 # - All fifteen are called alike: ids and mask in, scores out. What differs is how vectors become one vector.

@@ -495,7 +495,18 @@ assert graphs.verify_onnx(own, mine).ok
 # At the command line, with pictures and a page that opens from disk:
 #
 #     python -m course_lib graph my_model --output my_graph
+
+# %% [markdown]
+# ## Quiz
 #
+# Decide first, then click: each answer says why it is right, or what would have to be different. Nothing is counted.
+
+# %%
+from course_lib.quizzes import quiz
+
+quiz("10_model_graphs")
+
+# %% [markdown]
 # ## Summary
 #
 # - A graph records **one** call. What that call did not do is not in it.
