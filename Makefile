@@ -24,13 +24,14 @@ echo "Neither $(PYTHON) nor python3.14 to python3.11 is a Python 3 that runs her
 exit 1
 endef
 
-.PHONY: help lab course check test bench notebooks slides wheelhouse clean
+.PHONY: help lab course check test test-lowest test-newest bench notebooks slides wheelhouse clean
 
 help:
 	@echo "make lab        install what is missing, then open JupyterLab at the first notebook"
 	@echo "make course     run every notebook without a screen; print result, seconds and memory"
 	@echo "make check      look over this machine and the installation"
 	@echo "make test       run everything that CI runs (PYTEST_ARGS=... for pytest)"
+	@echo "make test-lowest, make test-newest   the same tests with the oldest versions allowed, or the newest there are"
 	@echo "make bench      measure speed and memory"
 	@echo "make slides     write slides of every notebook into slides/, to open from disk"
 	@echo "make wheelhouse fill the folder wheelhouse/ (a USB stick) for rooms without a network; FOR=\"windows macos\""
@@ -57,6 +58,12 @@ test:
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# Not in CI: the oldest versions that pyproject.toml allows, and the newest that there are.
+test-lowest test-newest: EXTRAS = --extra test
+test-lowest test-newest:
+	$(INSTALL)
+	$(VENV_PYTHON) tests/with_versions.py $(patsubst test-%,%,$@) $(PYTEST_ARGS)
 
 bench: EXTRAS = --extra bench
 bench:
