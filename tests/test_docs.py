@@ -17,6 +17,7 @@ SKIP = {".ipynb_checkpoints", ".venv", ".git", ".course", "build", "dist", ".pyt
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIP & set(p.relative_to(ROOT).parts))
 # JupyterLab leaves copies in .ipynb_checkpoints wherever somebody worked
 BOOKS = sorted(p for p in NOTEBOOKS.rglob("*.ipynb") if not SKIP & set(p.relative_to(ROOT).parts))
+STATEMENTS = {"000": 32, "001": 25, "002": 118, "003": 46, "004": 88}  # how many each of the five documents makes
 _LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -59,6 +60,67 @@ def test_links_of_pages_lead_somewhere(page: Path) -> None:
 def test_links_of_notebooks_lead_somewhere(book: Path) -> None:
     markdown = [c.source for c in nbformat.read(book, as_version=4).cells if c.cell_type == "markdown"]
     assert dead_links(book, "\n".join(markdown)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_link_to_a_cell_is_called_by_the_cells_heading(page: Path) -> None:
+    wrong = []
+    for text, name, cell in re.findall(
+        r"\[(\d\d · (?:`[^`]*`|[^\]])+)\]\(([^)#\s]+\.ipynb)#cell-id=([\w-]+)\)", page.read_text("utf-8")
+    ):
+        goal = (page.parent / name).resolve()
+        titles = headings(goal, cell)
+        if text not in {f"{goal.name[:2]} · {title}" for title in titles}:
+            wrong.append(f"{text} leads to {titles}")
+    assert wrong == []
+
+
+def headings(book: Path, cell_id: str) -> set[str]:
+    """The headings in a cell, or in the last cell above it that has any."""
+    last: list[str] = []
+    for cell in nbformat.read(book, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            last = re.findall(r"^#{1,4} +(.+?) *$", cell.source, re.MULTILINE) or last
+        if cell.id == cell_id:
+            break
+    return {title.replace("|", "\\|") for title in last}
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_headings_of_a_notebook_leave_no_level_out(book: Path) -> None:
+    text = "\n".join(c.source for c in nbformat.read(book, as_version=4).cells if c.cell_type == "markdown")
+    assert gaps(text) == []
+    assert len(re.findall(r"^# ", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_headings_of_a_page_leave_no_level_out(page: Path) -> None:
+    assert gaps(page.read_text(encoding="utf-8")) == []
+
+
+def gaps(markdown: str) -> list[str]:
+    """Headings that are more than one level below the one above them."""
+    found, before = [], 0
+    for marks, title in re.findall(
+        r"^(#{1,6}) +(.+?) *$", re.sub(r"```.*?```", "", markdown, flags=re.DOTALL), re.MULTILINE
+    ):
+        if len(marks) > before + 1:
+            found.append(f"{marks} {title}")
+        before = len(marks)
+    return found
+
+
+def test_a_level_that_is_left_out_is_found() -> None:
+    assert gaps("# One\n## Two\n### Three\n# Four\n### Five\n```\n#### no heading\n```") == ["### Five"]
+
+
+def test_the_index_has_every_statement_of_the_five_documents() -> None:
+    index = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d{3})-(\d+) \|", index, re.MULTILINE)
+    counted = {document: sorted(int(number) for d, number in rows if d == document) for document, _ in rows}
+    assert {document: len(numbers) for document, numbers in counted.items()} == STATEMENTS
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in counted.values())
+    assert "nowhere yet" not in index
 
 
 def test_a_dead_link_is_found(tmp_path: Path) -> None:

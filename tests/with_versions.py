@@ -2,8 +2,8 @@
 
 lowest: every direct dependency at the lower bound that pyproject.toml gives, everything else as new as these allow.
 newest: everything as new as pip finds it.
-Each has an environment of its own, .venv-lowest or .venv-newest, which is brought up to date on every call. Further
-arguments go to pytest.
+Each has an environment of its own, .course/venv-lowest or .course/venv-newest, which is brought up to date on every
+call. Further arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(which: str, arguments: list[str]) -> int:
     if which not in ("lowest", "newest"):
         print(f"{which!r} is not known: lowest or newest.", file=sys.stderr)
         return 2
-    venv = ROOT / f".venv-{which}"
+    venv = ROOT / ".course" / f"venv-{which}"  # where git, the tests and copies of the course do not look
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.is_file():
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
