@@ -15,6 +15,7 @@ appears under its name when it is whole.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import hashlib
@@ -35,6 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.errors import ExportError
+from course_lib.graphs.onnx_files import CLASSES, SCOPES
 
 LARGEST = 2 * 10**9  # bytes of weights in one file: protobuf ends at 2 GiB, the graph needs some of it
 OLDEST_OPSET = 18
@@ -459,7 +461,7 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def _describe(path: Path, asked: Asked) -> None:
-    """Write our metadata into the file, and take out where on this computer each operation was recorded."""
+    """Write our metadata into the file; take out where on this computer each operation was recorded, and the wrapper."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
@@ -470,4 +472,36 @@ def _describe(path: Path, asked: Asked) -> None:
         for number in reversed(range(len(node.metadata_props))):
             if node.metadata_props[number].key in _OF_THIS_COMPUTER:
                 del node.metadata_props[number]
+    _forget_wrapper(model.graph)
     onnx.save(model, str(path))
+
+
+def _forget_wrapper(graph: Any) -> None:
+    """Weights and modules under the names that they have in the model itself, without the `model` of `Flat` in front."""
+    weights = {tensor.name for tensor in graph.initializer}
+    taken = weights | {value.name for value in graph.input} | {name for node in graph.node for name in node.output}
+    new = {name: name.removeprefix("model.") for name in weights if name.removeprefix("model.") not in taken}
+    for tensor in graph.initializer:
+        tensor.name = new.get(tensor.name, tensor.name)
+    for value in graph.value_info:
+        value.name = new.get(value.name, value.name)
+    for node in _all_nodes(graph):
+        node.input[:] = [new.get(name, name) for name in node.input]
+        properties = {entry.key: entry for entry in node.metadata_props}
+        scopes = ast.literal_eval(properties[SCOPES].value) if SCOPES in properties else []
+        if scopes[:2] != ["", "model"]:
+            continue
+        properties[SCOPES].value = repr(["", *(scope.removeprefix("model.") for scope in scopes[2:])])
+        if found := properties.get(CLASSES):
+            found.value = repr(ast.literal_eval(found.value)[1:])
+        if found := properties.get("namespace"):
+            found.value = re.sub(r"/model\.", "/", re.sub(r"^: [^/]+/model: ", ": ", found.value))
+
+
+def _all_nodes(graph: Any) -> Iterator[Any]:
+    """The operations of a graph and of the graphs inside them, as those of a loop."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _all_nodes(inner)

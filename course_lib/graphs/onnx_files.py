@@ -9,6 +9,7 @@ from typing import Any
 from course_lib.errors import DataError
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # of an operation: the modules in which torch recorded it, as a list in text
+CLASSES = "pkg.torch.onnx.class_hierarchy"  # their classes, likewise
 
 
 def read_onnx(path: Path) -> Any:

@@ -382,3 +382,17 @@ def test_names_of_the_package() -> None:
     with pytest.raises(AttributeError, match="no attribute 'exprot'"):
         graphs.exprot  # noqa: B018
     json.dumps(graphs.__all__)
+
+
+def test_the_file_names_weights_and_modules_as_the_model_does(bert, tmp_path) -> None:
+    chain = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)).eval()
+    for model, example in ((chain, torch.ones(2, 3)), (bert, IDS)):
+        read = onnx.load(str(graphs.export_onnx(model, example, tmp_path / "model.onnx")))
+        named = {tensor.name for tensor in read.graph.initializer} & {name for name, _ in model.named_parameters()}
+        assert len(named) >= 4  # the others were folded or turned
+        assert not [tensor.name for tensor in read.graph.initializer if tensor.name.startswith("model.")]
+        said = " ".join(entry.value for node in read.graph.node for entry in node.metadata_props)
+        assert "export.Flat" not in said
+    drawn = graphs.picture(graphs.export_onnx(chain, torch.ones(2, 3), tmp_path / "chain.onnx"))
+    assert "Picture of Sequential" in drawn.alt
+    assert "0 (Linear" in drawn.alt and "model.0" not in drawn.alt
