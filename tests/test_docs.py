@@ -56,6 +56,13 @@ def test_links_of_pages_lead_somewhere(page: Path) -> None:
     assert dead_links(page, page.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_pictures_of_pages_are_there_with_words_for_those_who_do_not_see_them(page: Path) -> None:
+    for words, name in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / name).is_file(), name
+        assert len(words.split()) >= 5, f"{name} has no words that say what is seen"
+
+
 @pytest.mark.parametrize("book", BOOKS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_of_notebooks_lead_somewhere(book: Path) -> None:
     markdown = [c.source for c in nbformat.read(book, as_version=4).cells if c.cell_type == "markdown"]

@@ -122,7 +122,7 @@ def test_every_pinned_version_runs_on_the_oldest_python_that_the_course_promises
     too_new = {
         f"{package.name} {package.version}"
         for package in metadata.distributions()
-        if canonicalize_name(package.name) in PINS
+        if PINS.get(canonicalize_name(package.name)) == package.version  # with other versions, as in make test-newest
         and not SpecifierSet(package.metadata.get("Requires-Python") or "").contains(oldest)
     }
     assert too_new == set()

@@ -254,7 +254,8 @@ def test_tensorboard_has_every_step_and_evaluation(tmp_path) -> None:
     )
 
 
-def test_the_progress_bar_says_loss_rate_and_scores(capsys) -> None:
+def test_the_progress_bar_says_loss_rate_and_scores(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # tqdm cuts its line to the width of the terminal
     run(epochs=2, progress=True)
     said = capsys.readouterr().err
     assert "8/8" in said and "loss" in said and "rate" in said and "dev accuracy" in said
