@@ -107,7 +107,7 @@ def export_onnx(
             made = Path(folder) / path.name
             with _explained(model):
                 _record(flat, recorded, outputs, axes, made, opset, external=_bytes(model) > LARGEST)
-            _describe(made, _asked(model, recorded, outputs, extras, axes))
+            _describe(made, _asked(model, recorded, outputs, extras, axes), _growing(flat, recorded, axes))
             for file in sorted(Path(folder).iterdir(), key=lambda file: file == made):  # the graph comes last
                 file.replace(path.with_name(file.name))
     return path
@@ -460,8 +460,28 @@ def weights_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _describe(path: Path, asked: Asked) -> None:
-    """Write our metadata into the file; take out where on this computer each operation was recorded, and the wrapper."""
+def _growing(flat: Flat, inputs: Mapping[str, Tensor], axes: Mapping[str, Axes]) -> dict[str, Axes]:
+    """The axes of the outputs that change with those of the inputs, by trying, and what they are called."""
+    before = flat.answer(inputs)
+    found: dict[str, Axes] = {name: {} for name in before}
+    for word in {word for each in axes.values() for word in each.values()}:
+        longer, size = dict(inputs), 0
+        for name, each in axes.items():
+            for axis in (axis for axis, called in each.items() if called == word):
+                size = inputs[name].shape[axis]
+                longer[name] = torch.cat([longer[name], longer[name].narrow(axis, 0, 1)], dim=axis)
+        for name, value in flat.answer(longer).items():
+            for axis, (one, other) in enumerate(zip(before[name].shape, value.shape, strict=True)):
+                if one != other:
+                    found[name][axis] = word if one == size else f"{name}_{axis}"
+    return found
+
+
+def _describe(path: Path, asked: Asked, growing: Mapping[str, Axes]) -> None:
+    """Write our metadata into the file; take out where on this computer each operation was recorded, and the wrapper.
+
+    Sizes of outputs that change are declared so: of some, as an LSTM's, torch writes that of the example.
+    """
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
@@ -473,6 +493,10 @@ def _describe(path: Path, asked: Asked) -> None:
             if node.metadata_props[number].key in _OF_THIS_COMPUTER:
                 del node.metadata_props[number]
     _forget_wrapper(model.graph)
+    for value in model.graph.output:
+        for axis, word in growing.get(value.name, {}).items():
+            if axis < len(dims := value.type.tensor_type.shape.dim) and dims[axis].HasField("dim_value"):
+                dims[axis].dim_param = word
     onnx.save(model, str(path))
 
 

@@ -396,3 +396,25 @@ def test_the_file_names_weights_and_modules_as_the_model_does(bert, tmp_path) ->
     drawn = graphs.picture(graphs.export_onnx(chain, torch.ones(2, 3), tmp_path / "chain.onnx"))
     assert "Picture of Sequential" in drawn.alt
     assert "0 (Linear" in drawn.alt and "model.0" not in drawn.alt
+
+
+class Reader(nn.Module):
+    """Answers with something a token, and something a text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(5, 4, batch_first=True, bidirectional=True)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        every, _ = self.lstm(x)
+        return {"every": every, "pairs": every[:, 1:], "last": every[:, -1]}
+
+
+def test_sizes_of_outputs_that_change_are_declared_so(tmp_path) -> None:
+    """torch writes the example's length into the answer of an LSTM, though the graph runs with any."""
+    path = graphs.export_onnx(Reader(), {"x": torch.randn(2, 7, 5)}, tmp_path / "model.onnx")
+    said = {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in onnx.load(str(path)).graph.output}  # fmt: skip
+    assert said["every"] == ["batch", "tokens", 8]
+    assert said["last"] == ["batch", 8]
+    assert said["pairs"][0] == "batch" and isinstance(said["pairs"][1], str) and said["pairs"][1] != "tokens"
+    assert graphs.OnnxModel(path)(x=torch.randn(3, 11, 5))["every"].shape == (3, 11, 8)
