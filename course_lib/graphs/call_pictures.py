@@ -7,28 +7,25 @@ called. Full lines were seen in the run; dashed ones were read from the source a
 
 from __future__ import annotations
 
-import base64
 import html
 import itertools
 import os
 import shutil
 import subprocess
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_lib.errors import SetupError
+from course_lib.graphs.picture_text import FONT, LONGEST, counted, dot_quoted, fitting, image_tag, wide
 from course_lib.plots import COLOURS, INK, SOFT_COLOURS
 
 if TYPE_CHECKING:
     from course_lib.graphs.calls import CallGraph, Node
 
-_FONT = "'DejaVu Sans','Noto Sans CJK SC','PingFang SC','Microsoft YaHei',sans-serif"
 _LETTER, _ROW, _HEAD = 7.4, 22, 40  # pixels: a letter of the text, a row of a card, the head of a card
 _GAP_ACROSS, _GAP_DOWN, _EDGE = 64, 22, 16
-_LONGEST = 34  # letters of a name; longer ones are cut, with the whole name as a tooltip
 _MOST_IN_A_PAGE = 300  # functions; a notebook's output stays far below a megabyte with them
 _SEEN = "run"
 _QUIET = "#8A8A8A"
@@ -49,10 +46,8 @@ class _Card:
     def width(self) -> float:
         if not self.rows:
             return 0.0
-        longest = max(
-            [_wide(self.title), _wide(self.under) * 0.8, *(_wide(_short(n)) + 5 for n in self.rows)], default=0
-        )
-        return min(_LONGEST + 6, longest) * _LETTER + 20
+        longest = max([wide(self.title), wide(self.under) * 0.8, *(wide(_short(n)) + 5 for n in self.rows)], default=0)
+        return min(LONGEST + 6, longest) * _LETTER + 20
 
     @property
     def height(self) -> float:
@@ -91,7 +86,7 @@ def _cards_svg(graph: CallGraph, folder: Path | None) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{html.escape(words(graph), quote=True)}" '
         f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'font-family="{_FONT}" font-size="12">'
+        f'font-family="{FONT}" font-size="12">'
         f"<title>{html.escape(words(graph))}</title>"
         f'<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto">'
         f'<path d="M0,0 L8,4 L0,8 z" fill="{INK}"/></marker></defs>'
@@ -279,18 +274,7 @@ def _card_svg(card: _Card, graph: CallGraph, folder: Path | None) -> str:
 
 
 def _text(x: float, y: float, words_: str, look: str) -> str:
-    cut = words_ if _wide(words_) <= _LONGEST else _cut(words_)
-    return f'<text x="{x:.0f}" y="{y:.0f}" {look}>{html.escape(cut)}</text>'
-
-
-def _cut(text: str) -> str:
-    while _wide(text) > _LONGEST - 1:
-        text = text[:-1]
-    return text + "…"
-
-
-def _wide(text: str) -> float:
-    return sum(1.7 if unicodedata.east_asian_width(c) in "WF" else 1.0 for c in text)
+    return f'<text x="{x:.0f}" y="{y:.0f}" {look}>{html.escape(fitting(words_))}</text>'
 
 
 def _short(node: Node) -> str:
@@ -331,22 +315,18 @@ def dot_text(graph: CallGraph, folder: Path | None) -> str:
         f'  edge [color="{COLOURS[0]}"];',
     ]
     for number, card in enumerate(_cards(graph)):
-        lines.append(f"  subgraph cluster_{number} {{ label={_quoted(card.title)}; style=filled; color={_quoted(SOFT_COLOURS[0])};")  # fmt: skip
+        lines.append(f"  subgraph cluster_{number} {{ label={dot_quoted(card.title)}; style=filled; color={dot_quoted(SOFT_COLOURS[0])};")  # fmt: skip
         for node in card.rows:
             grey = f', fontcolor="{_QUIET}", color="{_QUIET}"' if node.ran is False else ""
             target = link(node, folder)
-            url = f", URL={_quoted(target)}" if target else ""
-            told = _quoted(f"{node.name}, {node.label}, line {node.line}")
-            lines.append(f"    {ids[node.name]} [label={_quoted(_short(node))}, tooltip={told}{url}{grey}];")
+            url = f", URL={dot_quoted(target)}" if target else ""
+            told = dot_quoted(f"{node.name}, {node.label}, line {node.line}")
+            lines.append(f"    {ids[node.name]} [label={dot_quoted(_short(node))}, tooltip={told}{url}{grey}];")
         lines.append("  }")
     for (a, b), call in graph.calls.items():
         look = "" if _SEEN in call.found_by else f', style=dashed, color="{_QUIET}"'
-        lines.append(f"  {ids[a]} -> {ids[b]} [tooltip={_quoted(_told(graph, a, b))}{look}];")
+        lines.append(f"  {ids[a]} -> {ids[b]} [tooltip={dot_quoted(_told(graph, a, b))}{look}];")
     return "\n".join([*lines, "}"]) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _by_dot(graph: CallGraph, folder: Path | None) -> str:
@@ -403,7 +383,7 @@ def _mermaid_words(text: str) -> str:
 def words(graph: CallGraph) -> str:
     """The graph in words: how much there is, and who calls whom, as far as a few sentences carry it."""
     seen = sum(_SEEN in call.found_by for call in graph.calls.values())
-    said = [f"Call graph of {_count(len(graph.nodes), 'function')} with {_count(len(graph.calls), 'call')}"]
+    said = [f"Call graph of {counted(len(graph.nodes), 'function')} with {counted(len(graph.calls), 'call')}"]
     if any(node.ran is not None for node in graph.nodes):
         said[0] += f", {seen} of them seen in a run"
     by_caller: dict[str, list[str]] = {}
@@ -417,10 +397,6 @@ def words(graph: CallGraph) -> str:
         more = f" and {len(graph.isolated) - 8} more" if len(graph.isolated) > 8 else ""
         said.append(f"Alone: {', '.join(shown)}{more}")
     return ". ".join(said) + "."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def link(node: Node, folder: Path | None) -> str:
@@ -437,20 +413,14 @@ def link(node: Node, folder: Path | None) -> str:
 
 
 def html_of(graph: CallGraph) -> str:
-    """An image with its alternative text, and under it each function with a link to its line where it is near.
-
-    An image of its own, because JupyterLab's cleaner would take apart an SVG that stands in the page.
-    """
+    """An image with its alternative text, and under it each function with a link to its line where it is near."""
     if len(graph.nodes) > _MOST_IN_A_PAGE:
         said = (
             f"{len(graph.nodes):,} functions are too many for one picture: give fewer files, take .called() for what the "
             'run reached, or write .to_svg("calls.svg").'
         )
         return f"<p>{html.escape(said)}</p>"
-    drawing = draw(graph, None, None)
-    data = base64.b64encode(drawing.encode("utf-8")).decode("ascii")
-    alt = html.escape(words(graph), quote=True)
-    image = f'<img alt="{alt}" style="max-width:100%;height:auto" src="data:image/svg+xml;base64,{data}">'
+    image = image_tag(draw(graph, None, None), words(graph))
     lines = []
     for node in graph.nodes:
         calls = [b for a, b in graph.calls if a == node.name]
