@@ -149,7 +149,7 @@ def runs_of(graph: DataflowGraph, groups: Sequence[Group], after: Mapping[int, s
             run = [number]
             runs.append(run)
         in_run[number] = run
-    return [piece for run in runs for piece in _without_detours(run, after)]
+    return _without_circles([piece for run in runs for piece in _without_detours(run, after)], after)
 
 
 def _without_detours(run: list[int], after: Mapping[int, set[int]]) -> list[list[int]]:
@@ -158,7 +158,18 @@ def _without_detours(run: list[int], after: Mapping[int, set[int]]) -> list[list
     return [[n] for n in run] if any(_reaches(after, other, set(run)) for other in outside) else [run]
 
 
+def _without_circles(runs: Sequence[list[int]], after: Mapping[int, set[int]]) -> list[list[int]]:
+    """The runs, or their groups one by one where two runs feed each other, such as two streams of layers."""
+    box = {number: run[0] for run in runs for number in run}
+    merged: dict[int, set[int]] = {run[0]: set() for run in runs}
+    for number, following in after.items():
+        merged[box[number]] |= {box[other] for other in following} - {box[number]}
+    pieces = ([[number] for number in run] if _reaches(merged, run[0], {run[0]}) else [run] for run in runs)
+    return [piece for found in pieces for piece in found]
+
+
 def _signature(graph: DataflowGraph, group: Group) -> Counter:
     """What two layers share that do the same work on the same sizes."""
-    nodes = [graph.nodes[n] for n in group.members if graph.nodes[n].kind == DATA]
+    nodes = [graph.nodes[n] for n in group.members]
+    nodes = [node for node in nodes if node.kind == DATA] or nodes  # the first layer may make a mask for all of them
     return Counter((n.operation, tuple(graph.shapes.get(o, "") for o in n.outputs)) for n in nodes)

@@ -116,5 +116,5 @@ def _graph_of(source: Any, example: Mapping[str, Any] | None) -> DataflowGraph:
     if isinstance(source, str | os.PathLike):
         return from_onnx(read_onnx(Path(source)), Path(source).stem)
     raise TypeError(
-        f"model_picture was given a {type(source).__name__}; it takes an .onnx file, an onnx.ModelProto or an nn.Module."
+        f"graphs.picture was given a {type(source).__name__}; it takes an .onnx file, an onnx.ModelProto or an nn.Module."
     )

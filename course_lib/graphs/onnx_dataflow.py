@@ -42,12 +42,19 @@ def from_onnx(model: Any, name: str) -> DataflowGraph:
         kind = _kind(node, kinds)
         kinds |= dict.fromkeys(node.output, kind)
         used = tuple(_used(node))
-        nodes.append(Node(node.op_type, path, used, tuple(o for o in node.output if o), any(u in numbers for u in used), kind))  # fmt: skip
+        weights = any(value in numbers for value in used)
+        if weights and kind in (WEIGHT, CONSTANT) and node.op_type not in ("Shape", "Size"):
+            numbers |= set(node.output)  # weights in another form: transposed, or no longer in eight bits
+        nodes.append(Node(node.op_type, path, used, tuple(o for o in node.output if o), weights, kind))
     classes = {path: cls for _, found in scopes for path, cls in found.items()}
-    nodes, classes = _without_wrapper(nodes, classes)
+    wrapper = _wrapper(nodes, classes)
+    nodes = [replace(node, path=relative(node.path, wrapper)) for node in nodes]
+    classes = {relative(path, wrapper): cls for path, cls in classes.items() if within(path, wrapper)}
     title = classes.get("") or name
     outputs = [value.name for value in model.graph.output]
-    return DataflowGraph(title, nodes, [v.name for v in inputs], outputs, _shapes(model), kinds, classes, named=named)
+    return DataflowGraph(
+        title, nodes, [v.name for v in inputs], outputs, _shapes(model), kinds, classes, named=named, wrapper=wrapper
+    )
 
 
 def _real_types() -> set[int]:
@@ -138,16 +145,15 @@ def _paths(nodes: Sequence[Any], said: Sequence[str | None]) -> list[str]:
     return [path or "" for path in paths]
 
 
-def _without_wrapper(nodes: list[Node], classes: dict[str, str]) -> tuple[list[Node], dict[str, str]]:
-    """Names without the attribute in which a wrapper around the whole model keeps it."""
+def _wrapper(nodes: Sequence[Node], classes: Mapping[str, str]) -> str:
+    """The attribute in which a module around the whole model keeps it; "" where there is no such module."""
     first = {node.path.split(".")[0] for node in nodes if node.path}
     wrapper = min(first, default="")
     steps = {node.path.split(".")[1] for node in nodes if "." in node.path}
     # A list of layers, and a chain of them, are no wrappers: what follows there is a number.
     if len(first) != 1 or not steps or wrapper not in classes or any(step.isdecimal() for step in steps):
-        return nodes, classes
-    shorter = [replace(node, path=relative(node.path, wrapper)) for node in nodes]
-    return shorter, {relative(path, wrapper): cls for path, cls in classes.items() if within(path, wrapper)}
+        return ""
+    return wrapper
 
 
 def _shapes(model: Any) -> dict[str, str]:

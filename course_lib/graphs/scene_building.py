@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from course_lib.graphs.dataflow import CONSTANT, CONTENT, DATA, DRAWN, SHAPE, WEIGHT, DataflowGraph, Node
+from course_lib.graphs.dataflow import CONTENT, DATA, DRAWN, SHAPE, DataflowGraph, Node
 from course_lib.graphs.grouping import (
     BLOCK,
     MASK,
@@ -159,14 +159,12 @@ def _join(graph: DataflowGraph, root: str, number: int, home: Mapping[int, int],
     for value in node.inputs:
         maker = graph.maker.get(value)
         if maker in home:
-            if boxes[home[maker]] is not here and graph.kinds.get(value) in DRAWN:
+            if boxes[home[maker]] is not here:
                 joined.add(boxes[home[maker]], here, graph.kinds[value], _shape_on(graph, value, root))
         elif (name := _comes_from(graph, root, value, ends)) is not None:
             kind = DATA if value in graph.inputs else graph.kinds.get(value, DATA)  # what was given is no by-product
             joined.add(joined.end("in", name), here, kind, _shape_on(graph, value, root))
     for value in node.outputs:
-        if graph.kinds.get(value) in (WEIGHT, CONSTANT, SHAPE) and value not in graph.outputs:
-            continue
         for name in _goes_to(graph, root, value, home, ends):
             joined.add(here, joined.end("out", name), graph.kinds.get(value, DATA), _shape_on(graph, value, root))
 
@@ -252,7 +250,7 @@ def _box(graph: DataflowGraph, root: str, run: Sequence[Group], time: int, ends:
         told = _summary(nodes)
         return Box(kind, told, [f"in {_end_of(name, LONGEST - 3)}"] if told != name else [], weights)
     if len(run) > 1:
-        repeated = f" to {components(str(run[-1].key[1]))[-1]}, × {len(run)}"
+        repeated = f" to {components(str(run[-1].key[1]), root)[-1]}, × {len(run)}"
         box = Box(FOLD, _end_of(name, LONGEST - wide(repeated)) + repeated, weights=weights)
         box.inner = None if ends == "inside" else _inner(graph, path, run[0])
     else:

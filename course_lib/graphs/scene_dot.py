@@ -49,7 +49,9 @@ def _dot_end(scene: Scene, prefix: str, edge: Edge, start: bool) -> str:
         return f"{prefix}{number}"
     wanted = "out" if start else "mask" if edge.dashed else "in"
     ends = [n for n, box in enumerate(inner.boxes) if box.kind == END]
-    place = next((n for n in ends if inner.boxes[n].title == wanted), ends[0])
+    # Layers that work on constants alone have no end pieces.
+    other = ends[0] if ends else len(inner.boxes) - 1 if start else 0
+    place = next((n for n in ends if inner.boxes[n].title == wanted), other)
     return f"{prefix}{number}_{place}"
 
 

@@ -26,7 +26,7 @@ def from_calls(model: Any, example: Mapping[str, Any] | None) -> DataflowGraph:
 
     if not isinstance(example, Mapping) or not example:
         raise ValueError(
-            "An nn.Module is drawn by calling it: give its inputs by name as well, model_picture(model, {'input_ids': ids})."
+            "An nn.Module is drawn by calling it: give its inputs by name as well, graphs.picture(model, {'input_ids': ids})."
         )
     traced = trace(model, **example)
     if traced.error is not None:

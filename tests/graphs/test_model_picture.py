@@ -249,6 +249,43 @@ def test_layers_of_different_shapes_are_not_folded() -> None:
     assert names(model_picture(chain(8, 6, 5)), "block") == ["layer.0", "layer.1", "layer.2"]
 
 
+def test_work_on_ids_is_folded_only_where_it_is_the_same() -> None:
+    def chain(*operations: str) -> onnx.ModelProto:
+        values = ["x", *(f"v{n}" for n in range(len(operations)))]
+        nodes = [scoped(helper.make_node(o, [values[n]], [values[n + 1]]), f"layer.{n}") for n, o in enumerate(operations)]  # fmt: skip
+        model = small([*nodes, scoped(helper.make_node("Cast", values[-1:], ["y"], to=TensorProto.FLOAT), "last")])
+        model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+        return model
+
+    assert names(model_picture(chain("Abs", "Abs")), "fold") == ["layer.0 to layer.1, × 2"]
+    assert names(model_picture(chain("Abs", "Neg")), "block") == ["layer.0", "layer.1", "last"]
+
+
+def test_two_streams_that_read_each_other_are_drawn_without_a_circle() -> None:
+    nodes = [scoped(helper.make_node("Relu", ["x"], ["a0"]), "a.0"), scoped(helper.make_node("Tanh", ["x"], ["b0"]), "b.0")]  # fmt: skip
+    for n in (1, 2):
+        nodes += [
+            scoped(helper.make_node("Add", [f"a{n - 1}", f"b{n - 1}"], [f"a{n}"]), f"a.{n}"),
+            scoped(helper.make_node("Mul", [f"b{n - 1}", f"a{n - 1}"], [f"b{n}"]), f"b.{n}"),
+        ]
+    picture = model_picture(small([*nodes, scoped(helper.make_node("Sum", ["a2", "b2"], ["y"]), "last")]))
+    check_layout(picture)
+    assert {("a.1", "b.2"), ("b.1", "a.2")} <= set(edges(picture))
+
+
+def test_layers_that_work_on_constants_alone_are_drawn() -> None:
+    nodes, value = [], "w"
+    for n in range(3):
+        for step, operation in (("one", "Add"), ("two", "Mul")):
+            last = n == 2 and step == "two"
+            node = helper.make_node(operation, [value, "v"], ["y" if last else f"{step}{n}"])
+            nodes.append(scoped(node, f"layer.{n}", f"layer.{n}.{step}"))
+            value = node.output[0]
+    picture = model_picture(small(nodes, {"w": [4, 4], "v": [4, 4]}), depth=1)
+    assert names(picture, "fold") == ["layer.0 to layer.2, × 3"]
+    assert "n0_1 -> n1 " in picture.dot_text  # from the last box inside, as there are no end pieces
+
+
 def test_a_quantised_network_looks_like_the_one_it_was(bert_file: Path, whole: ModelPicture, tmp_path: Path) -> None:
     quantization = pytest.importorskip("onnxruntime.quantization")
     with warnings.catch_warnings():
@@ -259,6 +296,19 @@ def test_a_quantised_network_looks_like_the_one_it_was(bert_file: Path, whole: M
     assert "unk__" not in picture.svg
     pooler = next(g for g in groups(picture, "block") if g.get("data-name") == "pooler")
     assert pooler.find(f"{SVG}rect").get("fill") != "white"  # its weights are there, in eight bits
+
+
+def test_weights_in_another_form_are_weights() -> None:
+    nodes = [
+        scoped(helper.make_node("Transpose", ["w"], ["turned"]), "linear"),
+        scoped(helper.make_node("MatMul", ["x", "turned"], ["a"]), "linear"),
+        scoped(helper.make_node("Relu", ["a"], ["b"]), "between"),
+        scoped(helper.make_node("Shape", ["w"], ["sizes"]), "sizes"),
+        scoped(helper.make_node("Reshape", ["b", "sizes"], ["y"]), "sizes"),
+    ]
+    drawn = groups(model_picture(small(nodes, {"w": [4, 4]})), "block")
+    blue = [g.get("data-name") for g in drawn if g.find(f"{SVG}rect").get("fill") != "white"]
+    assert blue == ["linear"]
 
 
 def test_a_module_used_twice_is_two_boxes_and_no_circle() -> None:
@@ -294,6 +344,22 @@ def test_a_block_may_be_named_with_its_wrapper(bert_file: Path, attention: Model
     assert model_picture(bert_file, block="model.encoder.layer.0.attention") == attention
 
 
+def test_a_block_may_be_named_with_a_wrapper_of_any_name() -> None:
+    def names_of(path: str) -> list[str]:
+        return [path.rsplit(".", k)[0] for k in range(path.count("."), -1, -1)]
+
+    nodes = [
+        scoped(helper.make_node("MatMul", ["x", "w"], ["a"]), *names_of("bert.encoder.dense")),
+        scoped(helper.make_node("Relu", ["a"], ["y"]), *names_of("bert.pooler")),
+    ]
+    model = small(nodes, {"w": [4, 4]})
+    assert names(model_picture(model, block="bert.encoder"), "operation") == ["MatMul"]
+    assert model_picture(model, block="bert.encoder") == model_picture(model, block="encoder")
+    assert names(model_picture(model, block="bert"), "operation") == ["MatMul", "Relu"]
+    with pytest.raises(ValueError, match=r"no block 'bert\.nothing' in this model"):
+        model_picture(model, block="bert.nothing")
+
+
 def test_the_last_block_ends_in_the_output(bert_file: Path) -> None:
     assert ("Tanh", "pooler_output") in edges(model_picture(bert_file, block="pooler"))
 
@@ -302,11 +368,16 @@ def test_modules_inside_a_block(bert_file: Path) -> None:
     picture = model_picture(bert_file, block="encoder.layer.1", depth=1)
     assert names(picture, "block") == ["attention", "intermediate", "output"]
     assert ("from encoder.layer.0", "attention") in edges(picture)
+    assert names(model_picture(bert_file, block="encoder.layer", depth=1), "fold") == ["0 to 5, × 6"]
 
 
 def test_an_unknown_block_names_close_ones(bert_file: Path) -> None:
     with pytest.raises(ValueError, match=r"no block 'encoder\.layer\.0\.atention'.*encoder\.layer\.0\.attention"):
         model_picture(bert_file, block="encoder.layer.0.atention")
+    with pytest.raises(ValueError, match=r"there are embeddings, .*, encoder and \d+ more\.$"):
+        model_picture(bert_file, block="xyz")
+    with pytest.raises(ValueError, match="which has no modules inside: leave block out"):
+        model_picture(nn.Linear(4, 2), {"input": torch.ones(2, 4)}, block="xyz")
 
 
 # ----------------------------------------------------------------------------------------------------- foreign files
@@ -383,7 +454,7 @@ def test_a_module_is_drawn_in_the_order_of_its_calls() -> None:
 
 
 def test_a_module_needs_an_example_that_works() -> None:
-    with pytest.raises(ValueError, match="give its inputs by name"):
+    with pytest.raises(ValueError, match=r"give its inputs by name as well, graphs\.picture\(model, \{"):
         model_picture(nn.Linear(4, 2))
     with pytest.raises(ValueError, match="fails with this example"):
         model_picture(nn.Linear(4, 2), {"input": torch.ones(2, 3)})
