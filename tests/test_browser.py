@@ -29,6 +29,7 @@ NAMES = (
     "05_pretraining_tasks", "06_pretraining", "07_fine_tuning", "08_tokens_spans_choices",
     "09_classifier_zoo",
     "10_model_graphs",
+    "11_going_bigger",
 )  # fmt: skip
 
 

@@ -396,6 +396,12 @@ def test_progress_lists_every_exercise_of_every_notebook_in_order():
         "changing_axes",
         "joined_edges",
         "eight_bits",
+        "training_hours",
+        "state_bytes",
+        "joined_gradient",
+        "shuffled",
+        "position_ids",
+        "partner_loss",
     ]
     assert {state for _, state in progress().rows} == {"not tried"}
 

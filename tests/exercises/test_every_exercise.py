@@ -48,6 +48,9 @@ NO_TENSOR = {
     "joined_edges",
     "count_layers",
     "same_answers",
+    "training_hours",
+    "state_bytes",
+    "shuffled",
 }  # these functions return something else
 NEEDS_GRADIENT = {"09_classifier_zoo.mix_layers"}  # that the weights can be learned is a part of these
 
