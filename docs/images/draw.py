@@ -45,7 +45,9 @@ def course_map() -> bytes:
             above = name
         if column:
             arrows.append((steps[column - 1][0], step))
-    return diagram(boxes, arrows, alt="The twelve notebooks of the course in four steps, from left to right.", scale=0.72).png
+    return diagram(
+        boxes, arrows, alt="The twelve notebooks of the course in four steps, from left to right.", scale=0.72
+    ).png
 
 
 def diagnosis() -> str:
