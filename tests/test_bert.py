@@ -483,6 +483,7 @@ def exported(model: nn.Module) -> Callable:
     return torch.export.export(model, example, dynamic_shapes=(free, free)).module()
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*:FutureWarning")  # from torch 2.14 on; people still use it
 @pytest.mark.parametrize("record", [traced, exported])
 @pytest.mark.parametrize("decoder", [False, True])
 def test_a_graph_recorded_without_padding_holds_with_padding_and_for_other_sizes(

@@ -54,8 +54,12 @@ def diagnosis() -> str:
     """The explanation of a shape error, as a notebook shows it."""
     layers = tuple(torch.randn(32, 64, 768) for _ in range(13))
     conv = nn.Conv2d(13, 13, kernel_size=(3, 768))
-    x = torch.cat(layers, 0)
-    found = shapes.diagnose(lambda: conv(x))
+
+    def script() -> torch.Tensor:
+        x = torch.cat(layers, 0)
+        return conv(x)
+
+    found = shapes.diagnose(script)
     assert found is not None
     return found._repr_html_()
 
@@ -88,8 +92,12 @@ def main() -> None:
                 page.locator("summary").nth(1).click()
             page.locator("#it > div").first.screenshot(path=HERE / f"{file}.png")
         page.set_viewport_size({"width": 1280, "height": 720})
-        page.goto((Path(temporary) / f"{name}.html").as_uri() + "#/4")
+        page.goto((Path(temporary) / f"{name}.html").as_uri())
         page.wait_for_function("window.Reveal && Reveal.isReady()")
+        page.evaluate(
+            "Reveal.slide(...Object.values(Reveal.getIndices("
+            "Reveal.getSlides().find(slide => slide.querySelector('h2')?.innerText == 'The plan'))))"
+        )
         page.screenshot(path=HERE / "slide.png")
         browser.close()
 
