@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PROJECT = "bert-course"
 _BUILD = "setuptools>=77"  # what installing the course itself needs
 _CUDA = re.compile(
-    r"^(nvidia-|cuda-|triton$)"
+    r"(nvidia-|cuda-|triton\b)"
 )  # what PyTorch's usual build for Linux needs, and the CPU build does not
 _MANUAL = "HOW_TO_INSTALL.txt"
 
