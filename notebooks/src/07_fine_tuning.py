@@ -9,6 +9,9 @@
 # **You need:** [02_heads](02_heads.ipynb).
 #
 # **Time:** 150 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import contextlib
@@ -47,7 +50,7 @@ def measured(name):
 
 # %% [markdown] items="003-46 004-61 002-10"
 # In notebook 02 the encoder stayed as it was, and only a head learned. Now **all of BERT learns**: a
-# task's labels go in, and every weight moves a little. That is *fine-tuning*. An article speaks of
+# task's labels go in, and the weights move a little. That is *fine-tuning*. An article speaks of
 # training different *decoders* on BERT; they are heads, and a decoder is something else (notebook 02).
 #
 # The head here is `BertForSequenceClassification`, one text or a pair and one label: pooler, dropout,
@@ -146,7 +149,7 @@ with remarks():  # it says that the head is new
     model = BertForSequenceClassification.from_pretrained(id2label=dict(enumerate(data.labels)))
 columns = {**tokenizer(data.train.texts), "labels": data.train.label_ids}
 batches = PaddedBatches(columns, size=32, shuffle=0)
-optimizer = optim.adamw(model)
+optimizer = optim.adamw(model)  # AdamW, BERT's usual optimizer: explained below
 some = [batch for batch, _ in zip(batches, range(3), strict=False)]
 for number, batch in enumerate(some):
     if number == 1:  # the first batch also warms up
@@ -163,6 +166,11 @@ assert len(batches) == math.ceil(1230 / 32) == 39
 #
 # Everything that `fit` and `fine_tune` do at each step fits into a dozen lines. A toy makes it quick:
 # texts are points with five numbers, and a linear layer sorts them into three classes.
+#
+# Two of the lines have sections of their own further down: `adamw` makes the step from the gradients, for
+# groups of parameters, and `schedule` changes the learning rate from step to step. Number 4 is called
+# *clipping*: a gradient that is too long is shortened, so that one strange batch cannot throw the weights
+# far away.
 
 # %%
 draw = torch.Generator().manual_seed(0)
@@ -194,7 +202,12 @@ print(f"{rate.last_epoch} steps, last loss {loss:.3f}")
 
 # %% [markdown]
 # The library's `fit` does this, and besides: it evaluates, keeps the best weights, saves, resumes, and
-# shares the work among several graphics cards. **Same seed, same data, same numbers:**
+# shares the work among several graphics cards. The last line of the next cell shows its *recipe*, all
+# choices of a run. Two of them come up nowhere else here: `accumulate=4` would add up the gradients of four
+# small batches before each step ([gradient accumulation](../docs/glossary.md#gradient-accumulation)), and
+# `layer_decay=0.9` would let each layer learn a tenth more slowly than the one above it.
+#
+# **Same seed, same data, same numbers:**
 
 # %%
 by_fit = new_probe()
@@ -236,9 +249,10 @@ print(f"softmax twice: {twice:.2f}; at its very best {at_best:.2f}, where 0 shou
 # %% [markdown]
 # ## Now BERT
 #
-# One call: tokens, batches, head, groups, schedule, evaluation. Two epochs, that is 78 steps; the rates
-# were tried out on dev (2e-4 for the encoder, 1e-3 for what is above it, because the new head begins with
-# random numbers).
+# One call: tokens, batches, head, groups, schedule, evaluation. Two epochs, that is 78 steps; the learning
+# rates were tried out on dev (2e-4 for the encoder, 1e-3 for what is above it, because the new head begins
+# with random numbers). Beside the accuracy the table has the *macro F1*, a score in which each class counts
+# alike; it is explained with the next failure, under *What 4.92 % says*.
 
 # %%
 start = perf_counter()
@@ -424,9 +438,9 @@ check.no_decay(no_decay)
 # ## Decay is not a penalty
 #
 # Two ways to keep weights small. **L2 penalty:** add `decay * weight` to the gradient. **Weight decay:**
-# shrink the weight by a factor, beside the step. For plain SGD they are the same, and so they were long
-# taken for one thing. One step of each, on two weights of 1: one with a large gradient, one with a small
-# one.
+# shrink the weight by a factor, beside the step. For plain SGD, whose step is rate times gradient and no
+# more, they are the same, and so they were long taken for one thing. One step of each, on two weights of 1:
+# one with a large gradient, one with a small one.
 
 # %%
 weight, gradient = torch.tensor([1.0, 1.0]), torch.tensor([10.0, 0.01])
@@ -490,8 +504,8 @@ for one_step, theirs in (
     assert torch.allclose(parameter, hundred_steps(one_step, decay), atol=1e-5)
 
 # %% [markdown] items="004-10"
-# The two algorithms beside each other, as in the lost figure of a blog's notes. Only where the decay λ
-# stands differs:
+# The two algorithms beside each other, as in a lost figure of *the notes* (those on the source code of
+# transformers, which notebook 02 follows). Only where the decay λ stands differs:
 
 # %% tags=["picture"]
 plots.diagram(
@@ -733,9 +747,10 @@ check.linear_rate(linear_rate)
 # %% [markdown] items="004-16"
 # ### Does the warm-up help?
 #
-# The notes' reasons: it keeps the model from an early local optimum and from overfitting, and the fall
-# avoids large changes late. That is a conjecture. What can be measured: the same runs with and without
-# warm-up (`python -m benchmarks warmup`).
+# The notes' reasons: it keeps the model from an early local optimum (weights from which every small step
+# makes the loss larger, though far better ones exist elsewhere) and from overfitting, and the fall avoids
+# large changes late. That is a conjecture. What can be measured: the same runs with and without warm-up
+# (`python -m benchmarks warmup`).
 
 # %%
 warm, OURS_WARM = measured("warmup")
@@ -786,8 +801,8 @@ if OURS_WARM:
 # %% [markdown] items="002-46"
 # ## Reading a curve
 #
-# A log of the repository: a small model without BERT (TextCNN) on 26,612 headlines, a line every 100
-# steps. Its numbers, drawn:
+# A log of the repository: a small model without BERT (TextCNN, of notebook 09) on 26,612 headlines, a line
+# every 100 steps. Its numbers, drawn:
 
 # %%
 train_loss = [2.3, 0.73, 0.68, 0.41, 0.55, 0.45, 0.43, 0.19, 0.2, 0.17]
@@ -952,9 +967,14 @@ del lost, saved, optimizer, rate  # memory again
 # %% [markdown] items="002-87 002-88"
 # ### What 4.92 % says
 #
-# An untrained model does not guess evenly over the classes. Its random head likes one or two of them,
-# whatever the text. Ours shows it in the row of numbers above (how often it says each class), and the
-# log's confusion matrix shows the same. Rows are what is true, columns what was predicted:
+# An untrained model does not guess evenly over the classes. Its random head likes some of them far more
+# than others, whatever the text. Ours shows it in the row of numbers above (how often it says each class),
+# and the log's *confusion matrix* shows the same. That is a table of counts: rows are what is true, columns
+# what was predicted. The report below makes three shares of it for each class:
+#
+# - *precision*: of the texts that were **predicted** as the class, how many are of it?
+# - *recall*: of the texts that **are** of the class, how many were predicted as it?
+# - *F1*: both in one number, which is low if either of them is. (Exercise 6 writes all three.)
 
 # %%
 log_counts = np.array(
@@ -982,9 +1002,8 @@ def unfold(counts):
 metrics.classification_report(*unfold(log_counts), data.labels)
 
 # %% [markdown]
-# - 416 of 589 are called *society* and 141 *finance*. So society has a recall of 0.8966, because nearly
-#   everything is called so, and a precision of 0.0625. **The model is not badly trained; it is not
-#   trained.**
+# - 416 of 589 are called *society* and 141 *finance*. So society has a recall of 0.8966, because most
+#   texts are called so, and a precision of 0.0625. **The model is not badly trained; it is not trained.**
 # - 325 of the 589 are *education*. **Always saying education would have been right for 55 %.** Print what
 #   the most frequent class gives beside every accuracy; the report above does.
 # - The two averages of F1 differ by how they weigh: *macro* counts each class once, *weighted* each
@@ -1057,7 +1076,8 @@ check.evaluations(evaluations)
 # ## A report that can be trusted
 #
 # Before that run, the same model was tested on 291 lines, and the run ended in an error: among the labels
-# and the predictions only seven of the ten classes occurred. The same with scikit-learn today:
+# and the predictions only seven of the ten classes occurred. (Exercise 7 of notebook 03 mends that line;
+# here is what else such a report needs.) The same with scikit-learn today:
 
 # %%
 from sklearn.metrics import classification_report
@@ -1290,7 +1310,7 @@ for name in ("the head alone", "the last two layers and the head", "everything")
 # - `[CLS]` without the pooler leads the pooler by some two points, and that interval just leaves out 0.
 #   With six rows compared, take it as a hint. Joined or averaged, four layers or one: no difference is
 #   shown.
-# - Cost is hardly an argument: pooling itself took under 1 % in notebook 02. (Where `[CLS]` alone is
+# - Cost is hardly an argument: pooling itself took under 1 % in notebook 01. (Where `[CLS]` alone is
 #   read, a library can spare itself most of the last layer; ours does.)
 
 # %%
@@ -1349,7 +1369,7 @@ plots.Table(
 )  # fmt: skip
 
 # %% [markdown]
-# - **16 examples** are not even all ten classes. Training all of BERT on them gives less than a
+# - **16 examples** are not even all ten classes. Training all of BERT on them gives less than a logistic
 #   regression on its vectors as they are.
 # - **64 and 256:** the two are within two points of each other.
 # - **1,230:** fine-tuning leads by one or two points. Dev has 410 headlines, and other 410 would move
@@ -1392,7 +1412,10 @@ print("three more runs of the same recipe:", *(f"{accuracy:.1%}" for accuracy in
 # Eight runs of one recipe, and they differ as much as the rows of the table above. Whoever takes the best
 # of five seeds by dev has chosen on dev once more. And both kinds of chance are at work at the same time,
 # as in notebook 02: the seed, and which headlines happen to be in dev. Sometimes a difference is larger
-# than both. The model of the mended run, with its 96 headlines, and that of 1,230, on the same dev:
+# than both. The model of the mended run, with its 96 headlines, and that of 1,230, on the same dev. (The
+# last thing it says is [McNemar's test](../docs/glossary.md#mcnemars-test): of the headlines that only one
+# of the two has right, would a coin split so unevenly? The probability of that is *p*; near 0 means: not by
+# chance.)
 
 # %%
 weak = training.evaluate(mended, some_batches(data.dev, 64))  # in the order of the examples
@@ -1626,7 +1649,7 @@ quiz("07_fine_tuning")
 # %% [markdown]
 # ## Summary
 #
-# - Fine-tuning moves every weight by a few per cent, and costs 16 bytes a weight before any outputs. Time
+# - Fine-tuning moves the encoder by a few per cent, and costs 16 bytes a weight before any outputs. Time
 #   two batches before you start.
 # - Groups by kind, not by name. AdamW decays beside the gradient. Tie the warm-up to the length of the
 #   run.
@@ -1643,7 +1666,8 @@ quiz("07_fine_tuning")
 # *Fine-Tuning Pretrained Language Models: Weight Initializations, Data Orders, and Early Stopping*
 # (2020). Mosbach et al., *On the Stability of Fine-tuning BERT* (2021).
 #
-# **Next:** 08_tokens_spans_choices: the other tasks, with the same call. Your progress so far:
+# **Next:** [08_tokens_spans_choices](08_tokens_spans_choices.ipynb): the other tasks, with the same call.
+# Your progress so far:
 
 # %%
 from course_lib.exercises import progress
