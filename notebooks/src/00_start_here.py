@@ -11,6 +11,9 @@
 #
 # In JupyterLab, press **Shift+Enter** to run a cell and go to the next one. *Run → Run All
 # Cells* runs everything. No cell of this course needs the internet.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %% [markdown]
 # ## A first answer
@@ -173,11 +176,12 @@ if EMBEDDED:
 # | [**06_pretraining**](06_pretraining.ipynb) | a small BERT of your own, and what it costs | `course_lib.corpus`, `course_lib.pretraining` |
 # | [**07_fine_tuning**](07_fine_tuning.ipynb) | training that can be trusted | `course_lib.training`, `course_lib.finetuning` |
 # | [**08_tokens_spans_choices**](08_tokens_spans_choices.ipynb) | entities, answers in a text, multiple choice | `course_lib.alignment`, `course_lib.spans` |
-# | 09_classifier_zoo | fifteen text classifiers side by side | `course_lib.zoo` |
-# | 10_model_graphs | pictures of models that can be trusted | `course_lib.graphs` |
-# | 11_going_bigger | from a laptop to many machines | `course_lib.training` |
+# | [**09_classifier_zoo**](09_classifier_zoo.ipynb) | fifteen text classifiers side by side | `course_lib.zoo` |
+# | [**10_model_graphs**](10_model_graphs.ipynb) | pictures of models that can be trusted | `course_lib.graphs` |
+# | [**11_going_bigger**](11_going_bigger.ipynb) | from a laptop to many machines; what came after BERT | `course_lib.training` |
 #
-# Notebooks without a link are not written yet.
+# Beside them: the [glossary](../docs/glossary.md), a [list of error messages](../docs/error_messages.md) that leads to the
+# cell which explains each, and a [map](../docs/map.md) from every idea to its notebook, its code and its paper.
 
 # %% tags=["picture"]
 plots.diagram(

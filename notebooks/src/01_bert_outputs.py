@@ -3,12 +3,15 @@
 #
 # **You will be able to:** prepare text for BERT and say what each of the three input tensors
 # means; name every output and its shape; rebuild `pooler_output` by hand; draw attention;
-# choose an output for a task and a checkpoint for a language.
+# choose an output for a task and a [checkpoint](../docs/glossary.md#checkpoint) (saved weights) for a language.
 #
 # **You need:** [00_start_here](00_start_here.ipynb) and a little PyTorch.
 #
 # **Time:** 90 minutes with the exercises. (With a model of your own: it needs at least 4
 # layers.)
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import torch
@@ -515,8 +518,9 @@ print(f"largest difference to my own: {(by_hand - outputs.pooler_output).abs().m
 # %% [markdown]
 # **A warning about the embedded model.** It was tuned so that the *mean* of its token vectors
 # is useful, and its pooler was not used in that. So never judge `[CLS]` or the pooler by this
-# model. Which pooling is better for a task is a question for an experiment over several seeds;
-# notebook 02 makes it for frozen vectors. Its pooler's bias is still all zeros; the check of the next exercise
+# model. Which *pooling* (one vector made of many) is better for a task is a question for an experiment over several
+# [seeds](../docs/glossary.md#seed), the numbers that random choices begin with; notebook 02 makes it for *frozen* vectors, which no training
+# changes. Its pooler's bias is still all zeros; the check of the next exercise
 # uses a bias of its own.
 
 # %% [markdown]
@@ -1230,7 +1234,7 @@ if EMBEDDED:
 # | an answer's start and end in a text | `last_hidden_state` | (B, T, H) | 08 |
 # | similarity of texts, search | masked mean of `last_hidden_state` | (B, H) | this one |
 # | features for another model, nothing fine-tuned | the last four of `hidden_states` | (B, T, 4H) | this one |
-# | a CNN over all layers | `hidden_states`, stacked | (B, L+1, T, H) | 03, 09 |
+# | a CNN (convolutional network) over all layers | `hidden_states`, stacked | (B, L+1, T, H) | 03, 09 |
 # | to see what a head does | `attentions`, with eager attention | L of (B, N, T, T) | 10 |
 #
 # One page says that `pooler_output` is "not a good summary" and that a mean is better; another

@@ -10,6 +10,9 @@
 #
 # **Time:** 110 minutes with the exercises. (With a model of your own: it needs a pooler and at
 # least 4 layers.)
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import json
@@ -366,7 +369,9 @@ print(f"TF-IDF with logistic regression: {tfidf:.1%}")
 # ## Every pooling, ten seeds
 #
 # The careful comparison takes some minutes, so its results are kept with the course: thirteen
-# heads, ten seeds each, the learning rate chosen for each on dev (`python -m benchmarks poolings`).
+# heads, ten seeds each, the *learning rate* chosen for each on dev (`python -m benchmarks poolings`). That rate is the
+# factor between a gradient and the step that it causes: too small, and training takes for ever; too large, and it jumps
+# about.
 # Below, *from seed to seed* is the lowest to the highest of the ten.
 
 # %%
@@ -641,7 +646,7 @@ if EMBEDDED:
 # well, and it learns more in the same time.
 #
 # So a probe that succeeds shows that something **is** there; one that fails shows nothing, until
-# mean, scale, learning rate and patience have been ruled out.
+# mean, scale, learning rate and patience (how long one waits for it to get better) have been ruled out.
 
 # %% [markdown] items="001-06"
 # ### What the paper found
@@ -969,7 +974,8 @@ def load(name, **options):
 # ### The labels of pretraining
 #
 # The labels of the words have the shape of the ids: the right id where a word is hidden, and
-# **-100** everywhere else. Cross entropy leaves -100 out, because -100 is its `ignore_index`.
+# **-100** everywhere else. *Cross entropy* is the loss of nearly all heads: minus the logarithm of the probability that
+# the softmax gives to the right class, averaged over the labels. It leaves -100 out, because -100 is its `ignore_index`.
 # transformers' documentation calls these tokens "ignored (masked)": there *masked* means left
 # out, and not behind `[MASK]`.
 #
@@ -1091,7 +1097,7 @@ print(f"{probabilities[0, 0].sum():.0f}")
 # - The (B, T, V) output is called "probability values". It holds **scores**; a softmax makes probabilities of them.
 # - In the notes the decoder has `bias=False` and gets a bias of its own afterwards, so that a change of the
 #   vocabulary's size reaches it. Today it has its bias from the start, tied to `predictions.bias`.
-# - An article's masked-word head is Linear, **ReLU**, LayerNorm, Linear, with an output matrix of its own. BERT has GELU
+# - An article's masked-word head is Linear, **ReLU** (max(0, x)), LayerNorm, Linear, with an output matrix of its own. BERT has GELU
 #   (`config.hidden_act`), and no matrix of its own, as the next cells show.
 
 # %%
@@ -1314,7 +1320,8 @@ list(causal.__dataclass_fields__)
 # decoders alone; both come below.
 #
 # Such a model writes: take the scores at the last place, choose a word, append it, go on.
-# **Greedy** takes the best word each time; **sampling** draws one by its probability.
+# **Greedy** takes the best word each time; **sampling** draws one by its probability. A *temperature* below 1 divides the
+# scores before the softmax, and so makes the likely words likelier still.
 
 # %%
 start = tokenizer("Hello, my dog", add_special_tokens=False, return_tensors="pt")["input_ids"]

@@ -9,6 +9,9 @@
 # **You need:** [01_bert_outputs](01_bert_outputs.ipynb). Convolutions are explained here.
 #
 # **Time:** 120 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import torch
@@ -756,7 +759,9 @@ def cached(texts, label_ids):
 
 train = cached(data.train.texts[::2], data.train.label_ids[::2])  # half of them will do here
 dev = cached(data.dev.texts, data.dev.label_ids)
-train["hidden"].shape  # (texts, layers, tokens, H), in half precision to save memory
+train[
+    "hidden"
+].shape  # (texts, layers, tokens, H), with 16 bits a number (half precision) to save memory
 
 # %% [markdown]
 # The head below is right about padding: vectors of `[PAD]` are zero before the convolution, and only

@@ -9,6 +9,9 @@
 # Transformer before: all of it that BERT uses is written out here.
 #
 # **Time:** 120 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import copy

@@ -9,6 +9,9 @@
 # **You need:** [02_heads](02_heads.ipynb) and [04_bert_from_scratch](04_bert_from_scratch.ipynb).
 #
 # **Time:** 120 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import json
@@ -1070,7 +1073,7 @@ plots.Table(
 #
 # - **fixed**: hidden once, when the data were made;
 # - **ten copies**: the first BERT's data held each text ten times with different words hidden
-#   (`dupe_factor`); in 40 times through, each copy came four times;
+#   (`dupe_factor`); if there were 40 times through, as is often said, each copy came four times;
 # - **new each time**: drawn when the batch is made. RoBERTa calls it *dynamic masking* (Liu et al. 2019).
 #
 # **Predict:** after 40 times through, which share of all words was never asked about?

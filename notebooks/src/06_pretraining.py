@@ -1394,7 +1394,9 @@ as_said = 1_000_000 * 256 * 512
 as_done = 900_000 * 256 * 128 + 100_000 * 256 * 512
 print(f"as it is said: {as_said / 1e9:.0f} billion tokens, {as_said / 3.3e9:.0f} times")
 print(f"as it was done: {as_done / 1e9:.0f} billion tokens, {as_done / 3.3e9:.0f} times")
-print(f"each of ten copies: {as_said / 3.3e10:.0f} times; in truth {as_done / 3.3e10:.1f} times")
+print(
+    f"each of ten copies: {as_said / 3.3e10:.0f} times; in truth {as_done / 3.3e10:.1f} times"
+)
 assert round(as_said / 1e9) == 131 and round(as_said / 3.3e9) == 40
 assert round(as_done / 1e9) == 43 and round(as_done / 3.3e9) == 13
 assert round(as_said / 3.3e10) == 4 and round(as_done / 3.3e10) == 1

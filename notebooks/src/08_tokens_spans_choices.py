@@ -6,9 +6,12 @@
 # pair, several labels at once, hidden and next words; read texts that are too long; look at the
 # mistakes, and know what a small data set can and cannot give.
 #
-# **You need:** [02_heads](02_heads.ipynb) and 07_fine_tuning.
+# **You need:** [02_heads](02_heads.ipynb) and [07_fine_tuning](07_fine_tuning.ipynb).
 #
 # **Time:** 120 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import dataclasses
@@ -1276,7 +1279,7 @@ plots.Table(
 # ## 6 · Several labels at once
 #
 # A customer's message may be about delivery *and* a complaint, or about nothing of the kind. K
-# yes-or-no questions, each with a sigmoid of its own; nothing competes. The loss is binary cross
+# yes-or-no questions, each with a [sigmoid](../docs/glossary.md#sigmoid) of its own, 1 / (1 + e^-x), between 0 and 1; nothing competes. The loss is binary cross
 # entropy; labels are (B, K), as floats.
 
 # %%
@@ -1287,7 +1290,7 @@ for example in topics.dev[:3]:
 
 # %% [markdown]
 # **Predict:** a message has about two of eight labels. Somebody guesses *no label* for
-# every message. How many of all decisions are right? And the F1?
+# every message. How many of all decisions are right? And the *micro F1*, the F1 over all decisions together?
 
 # %%
 truth = torch.zeros(len(topics.dev), len(topics.labels))

@@ -8,6 +8,9 @@
 # **You need:** [07_fine_tuning](07_fine_tuning.ipynb), and [03_shape_debugging](03_shape_debugging.ipynb) for convolutions.
 #
 # **Time:** 150 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import argparse
@@ -941,7 +944,8 @@ plots.heatmap(
 # ## The leaderboard
 #
 # All models, both languages, three seeds each, with the settings of the command. Two counts of words stand beside them:
-# naive Bayes, and TF-IDF with logistic regression ([notebook 07](07_fine_tuning.ipynb)). They need a second or two.
+# [naive Bayes](../docs/glossary.md#naive-bayes), which multiplies how likely each word is in each class, and TF-IDF with logistic regression
+# ([notebook 02](02_heads.ipynb)). They need a second or two.
 
 # %%
 board = measured("zoo")
@@ -1247,7 +1251,7 @@ plots.Table(
 # both signs. bert_RNN is behind, and its interval says so: at its two ends, where it takes its vector, stand sentences that do
 # not matter. So the answer to the page's question is: **on such texts, a maximum over the tokens may help a little, the
 # ends of an LSTM do harm, and 410 test texts are too few to say more.** For texts beyond 512 tokens see the windows of
-# [notebook 07](07_fine_tuning.ipynb).
+# [notebook 08](08_tokens_spans_choices.ipynb).
 #
 # ## Where they err
 #

@@ -8,6 +8,9 @@
 # **You need:** [04_bert_from_scratch](04_bert_from_scratch.ipynb); [09_classifier_zoo](09_classifier_zoo.ipynb) for one section.
 #
 # **Time:** 90 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import json
@@ -175,8 +178,9 @@ assert counts["Softmax"] == config.num_hidden_layers
 graphs.picture(path, block="bert.encoder.layer.0.attention")
 
 # %% [markdown]
-# Read it from above: three linear layers (a MatMul and an Add each); Reshape and Transpose cut each into heads; Q times K; plus
-# the mask; Softmax; times V; the heads joined again; one linear layer. The long arrow at the side is the residual.
+# Read it from above: three linear layers (a MatMul and an Add each); Reshape and Transpose cut each into heads; two Mul divide
+# by √D, half of it on each side; Q times K; Softmax; times V; the heads joined again; one linear layer. There is no mask,
+# because the recorded call had none. The long arrow at the side is the residual.
 
 # %% [markdown]
 # ### Exercise 2 · Count the layers (4 minutes)
@@ -519,7 +523,7 @@ quiz("10_model_graphs")
 # **Read:** the ONNX specification of operators (onnx.ai). Jacob et al., *Quantization and Training of Neural Networks for
 # Efficient Integer-Arithmetic-Only Inference* (2018).
 #
-# **Next:** 11_going_bigger. Your progress so far:
+# **Next:** [11_going_bigger](11_going_bigger.ipynb). Your progress so far:
 
 # %%
 from course_lib.exercises import progress

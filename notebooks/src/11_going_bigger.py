@@ -9,6 +9,9 @@
 # **You need:** [06_pretraining](06_pretraining.ipynb) and [07_fine_tuning](07_fine_tuning.ipynb).
 #
 # **Time:** 110 minutes with the exercises.
+#
+# A word you do not know? The [glossary](../docs/glossary.md) has it. An error message? [This list](../docs/error_messages.md)
+# leads to the cell that explains it.
 
 # %%
 import json
