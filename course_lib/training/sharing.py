@@ -82,8 +82,10 @@ def accelerator() -> Accelerator:
     """What connects the processes of this run; for a single one it leaves everything where it is."""
     from accelerate import Accelerator
 
-    # Without a graphics card accelerate must be told that the processors are meant, or each process trains for itself.
-    return Accelerator(device_placement=False, cpu=not is_alone() and not torch.accelerator.is_available())
+    # Without graphics cards that can talk to each other (Apple's cannot) accelerate must be told that the processors are
+    # meant, or each process trains for itself.
+    card = torch.accelerator.current_accelerator(check_available=True)
+    return Accelerator(device_placement=False, cpu=not is_alone() and (card is None or card.type == "mps"))
 
 
 def is_sharded(connection: Accelerator | None = None) -> bool:
