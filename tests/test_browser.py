@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import nbformat.reader
 import pytest
 
 from course_lib.notebooks import ROOT
@@ -135,17 +136,21 @@ def failures_of(cells: list) -> list[str]:
 def saved_when_done(page, path: Path, seconds: int = 300) -> nbformat.NotebookNode:
     """Save until every code cell of the file was executed; the file then."""
     deadline = time.monotonic() + seconds
+    code: list[nbformat.NotebookNode] = []
     while time.monotonic() < deadline:
         page.wait_for_timeout(1500)
         page.keyboard.press("Control+s")
         page.wait_for_timeout(500)
-        notebook = nbformat.read(path, as_version=4)
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except nbformat.reader.NotJSONError:
+            continue  # JupyterLab is just writing it
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         if all(cell.execution_count for cell in code):
             return notebook
     screenshot(page, f"{path.stem}-not-done")
-    waiting = next(cell for cell in code if not cell.execution_count)
-    pytest.fail(f"{path.name}: after {seconds} s this cell has not run:\n{waiting.source}")
+    waiting = next((cell.source for cell in code if not cell.execution_count), "no cell: the file was never whole")
+    pytest.fail(f"{path.name}: after {seconds} s this cell has not run:\n{waiting}")
 
 
 def figures_in_view(page, name: str) -> list[dict]:
