@@ -252,7 +252,7 @@ print(f"softmax twice: {twice:.2f}; at its very best {at_best:.2f}, where 0 shou
 # One call: tokens, batches, head, groups, schedule, evaluation. Two epochs, that is 78 steps; the learning
 # rates were tried out on dev (2e-4 for the encoder, 1e-3 for what is above it, because the new head begins
 # with random numbers). Beside the accuracy the table has the *macro F1*, a score in which each class counts
-# alike; it is explained with the next failure, under *What 4.92 % says*.
+# alike, however rare it is; *What 4.92 % says*, further down, explains it.
 
 # %%
 start = perf_counter()

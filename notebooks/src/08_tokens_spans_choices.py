@@ -54,6 +54,9 @@ tasks = results("tasks")["tasks"]
 # Each task has a data set of the course's own, written for it, a few hundred examples. Some are
 # trained here, in seconds and with the lower layers frozen. Beside them stand the results of
 # training the whole model with three seeds, which takes longer and is kept with the course.
+#
+# Each score of the table is explained in its section. *The notes* are those on the source code of
+# transformers which notebook 02 follows.
 
 # %% tags=["picture"]
 plots.Table(
@@ -286,7 +289,7 @@ check.to_iob2(to_iob2)
 # times through 375 sentences.
 #
 # **Predict:** a model that has learned nothing calls every word O. Of how many words in a hundred
-# is that right?
+# is that right? (Beside it stands the F1 of notebook 07, taken over whole names.)
 
 # %%
 gold = [[names_data.labels[tag] for tag in sentence.tags] for sentence in names_data.dev]
@@ -352,7 +355,7 @@ show("tags", "entity_f1", "tag_accuracy")
 # %% [markdown]
 # ### Which names it misses
 #
-# Of the model trained here. Look at ten sentences before you look at any number.
+# Those of the model trained here. Read sentences, and not scores alone.
 
 # %%
 said = tuned.predict([list(sentence.words) for sentence in names_data.dev[:60]])
@@ -394,7 +397,8 @@ for sentence in names_data.train[:100]:
 
 # %% [markdown]
 # The detour gave the same for 100 sentences; nothing promises that it always does. And neither way
-# says where in the text a token stands. Offsets do; we shall need them.
+# says where in the text a token stands. Its *offsets* do, the places of the characters at which it
+# begins and ends; we shall need them.
 #
 # What was printed there are pieces: `Hu ##gging Face Inc`. Nobody wants those. Two steps make names
 # of them: pieces to words, tags to spans.
@@ -432,8 +436,9 @@ plots.Table(
 )
 
 # %% [markdown]
-# Compare name by name: ours find *New York City* and *DUMBO*, and lose pieces of the others. Theirs
-# has 24 layers, saw some 14,000 sentences of newspapers, and knows capitals. With a network,
+# Compare name by name: ours with all layers finds *New York City* and *DUMBO*, and loses pieces of
+# the others; the quick one has hardly a name in one piece. Theirs has 24 layers, saw some 14,000
+# sentences of newspapers, and knows capitals. With a network,
 # `COURSE_MODEL=dbmdz/bert-large-cased-finetuned-conll03-english` lets the next cell ask it.
 
 # %%
@@ -707,7 +712,8 @@ assert glued not in library or not EMBEDDED
 # ### Exact match and F1
 #
 # Two people mark one answer differently. So upper case, punctuation and articles do not count; F1
-# is over words; of several right answers the best counts.
+# is over words, with the precision and recall of those that both answers share; of several right
+# answers the best counts.
 
 # %%
 for guess, truth in (
@@ -787,7 +793,8 @@ for part in ("dev", "test"):
 # 20 %, had hidden it.
 #
 # What is missing: questions, or time? SQuAD 1.1 has more questions, each with an answer. It is not
-# part of the course; a part of it was used for these figures. (*steps* are batches of 16.)
+# part of the course; a part of it was used for these figures. (*steps* are batches of 16. Of our
+# test, the 60 questions that have an answer are asked.)
 
 # %%
 more = results("more_answers")
@@ -810,6 +817,7 @@ plots.Table(
 # %%
 by_run = {(run["data"], run["questions"], run["epochs"]): run for run in more["runs"]}
 questions_help, time_does_not = by_run["squad", 1200, 3], by_run["squad", 300, 12]
+assert all(run["own_test"]["questions"] == 60 for run in more["runs"])
 assert (
     questions_help["steps"] < time_does_not["steps"] and time_does_not["train_loss"][-1] < 0.1
 )
@@ -823,7 +831,7 @@ assert (
 # **It is the questions** (one seed each). Twelve times through 300 of SQuAD, the model knows them
 # by heart, a loss of 0.04, and reads no better than before. As many steps over four times as many
 # questions, and it answers two in five: it has begun to compare the question with the passage. Our
-# own 300, twelve times, are a beginning: nearly one in five of our test, whose passages are of
+# own 300, twelve times, are a beginning: nearly one in five of our test's, whose passages are of
 # their kind, and one in ten of SQuAD's.
 #
 # Published scores on SQuAD 1.1 are 80.8 exact and 88.5 F1 for bert-base, from 87,599 questions.
@@ -959,9 +967,9 @@ assert torch.allclose(answer.loss, F.cross_entropy(logits, torch.tensor([1, 3]))
 # %% [markdown]
 # ### Exercise 4 · Score the choices (8 minutes)
 #
-# Write `choice_probabilities(encode, input_ids)`: `encode` takes texts (N, T) and gives a score for
-# each, (N, 1). `input_ids` is (B, M, T). Return (B, M): for each of the B examples, the
-# probabilities of its M choices.
+# Write `choice_probabilities(encode, input_ids)`: `encode` takes any number n of texts, (n, T), and
+# gives a score for each, (n, 1). `input_ids` is (B, M, T). Return (B, M): for each of the B
+# examples, the probabilities of its M choices.
 
 
 # %%
@@ -1018,8 +1026,9 @@ assert 3.7 < kept[4] / kept[1] < 4.3 and 7.3 < kept[8] / kept[1] < 8.7
 
 # %% [markdown]
 # It grows with the number of choices, as it would with as many examples: **a batch of B with M
-# choices is a batch of B · M texts.** Sixteen examples of four choices need what 64 texts need. A
-# smaller batch with `accumulate=4` is the remedy.
+# choices is a batch of B · M texts.** Sixteen examples of four choices need what 64 texts need. The
+# remedy is a smaller batch with `accumulate=4`: the gradients of four small batches are added up
+# before one step ([gradient accumulation](../docs/glossary.md#gradient-accumulation)).
 
 # %% [markdown]
 # ### Results
@@ -1238,7 +1247,7 @@ assert never <= max(right) < never + 0.03 or not EMBEDDED
 #
 # **Predict** what both say to *The dog bit the man* and *The man bit the dog*, and to an opening
 # time and its denial; then look at the table above. The cosine takes the dog and the man for the
-# same: a mean forgets who comes first.
+# same: a mean hardly tells who comes first.
 #
 # In most data, pairs with the same words mean the same, and a model can score well by that alone,
 # until somebody asks. The pairs of PAWS (Zhang et al. 2019) ask nothing else. Ours were written so
@@ -1279,8 +1288,9 @@ plots.Table(
 # ## 6 · Several labels at once
 #
 # A customer's message may be about delivery *and* a complaint, or about nothing of the kind. K
-# yes-or-no questions, each with a [sigmoid](../docs/glossary.md#sigmoid) of its own, 1 / (1 + e^-x), between 0 and 1; nothing competes. The loss is binary cross
-# entropy; labels are (B, K), as floats.
+# yes-or-no questions, each with a [sigmoid](../docs/glossary.md#sigmoid) of its own: 1 / (1 + e⁻ˣ)
+# makes a probability of one score, whatever the others are. Nothing competes. The loss is binary
+# cross entropy; labels are (B, K), as floats.
 
 # %%
 topics = load_dataset(Path("../data/topics_en"))
@@ -1289,8 +1299,9 @@ for example in topics.dev[:3]:
     print([topics.labels[label] for label in example.label], "|", example.text)
 
 # %% [markdown]
-# **Predict:** a message has about two of eight labels. Somebody guesses *no label* for
-# every message. How many of all decisions are right? And the *micro F1*, the F1 over all decisions together?
+# **Predict:** a message has about two of eight labels. Somebody guesses *no label* for every
+# message. How many of all decisions are right? And the *micro F1*, the F1 over all decisions
+# together?
 
 # %%
 truth = torch.zeros(len(topics.dev), len(topics.labels))
@@ -1309,7 +1320,7 @@ assert 0.75 < (none == truth).double().mean() < 0.85
 #
 # Write `micro_f1(labels, guessed)`: both (n, K) of 0 and 1. Over **all** n · K decisions together,
 # count *tp* (yes, and it is so), *fp* (yes, and it is not) and *fn* (no, and it is). Return 2 tp /
-# (2 tp + fp + fn), a number.
+# (2 tp + fp + fn), a number. (There is at least one yes.)
 
 
 # %%
@@ -1331,7 +1342,8 @@ check.micro_f1(micro_f1)
 # <details><summary>Hint 2</summary><code>tp = ((guessed == 1) & (labels == 1)).sum().item()</code>; the other two are made alike.</details>
 
 # %% [markdown]
-# Trained here, two layers, four epochs:
+# Trained here, two layers, four epochs. *Subset accuracy* is the share of messages of which all
+# eight labels are right:
 
 # %%
 tuned = fine_tune(topics, epochs=4, **fast)
@@ -1370,7 +1382,7 @@ show("multi-label", "micro_f1", "macro_f1", "subset_accuracy")
 
 # %% [markdown]
 # *Micro* counts all decisions together, so frequent labels count more; *macro* is the mean over the
-# labels; *subset accuracy* asks for all eight at once. Mistakes of the whole model:
+# labels; subset accuracy asks for all eight at once. Mistakes of the whole model:
 
 # %%
 guesses = tasks["multi-label"]["runs"][0]["predictions"]
@@ -1490,9 +1502,9 @@ plots.heatmap(
 )
 
 # %% [markdown]
-# A cut that keeps the right part is best by far, and one that loses it is blind: one of ten is
-# chance. Windows never lose it, but here most of what they read is beside the point, and the mean
-# dilutes it; the maximum less so. And each text costs several windows:
+# A cut that keeps the right part is best, and one that loses it is blind: one of ten is chance.
+# Windows never lose it, but here most of what they read is beside the point, and the mean dilutes
+# it; the maximum less so. And each text costs several windows:
 
 # %%
 middle = longer["places"]["middle"]
