@@ -7,6 +7,8 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_lib.shapes.places import in_cell
+
 _WIDTH = 100
 
 
@@ -67,7 +69,7 @@ class Diagnosis:
         if not file:
             return "called directly"
         name = file if file.startswith("<") else Path(file).name
-        return f"cell, line {line}" if "ipykernel" in file or file.startswith("<ipython") else f"{name}, line {line}"
+        return f"cell, line {line}" if in_cell(file) else f"{name}, line {line}"
 
     @property
     def where(self) -> str:

@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from course_lib.shapes import copies
 from course_lib.shapes.batches import Batch
+from course_lib.shapes.places import place_words
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -324,12 +325,6 @@ def _chosen(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 0.0
         return soft
     one = torch.zeros_like(soft).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
     return one - soft.detach() + soft
-
-
-def place_words(place: tuple[str, int] | None) -> str:
-    """ " on line 12 of model.py (x = x.view(2, 3))", or "" where the source is not to be had."""
-    line = linecache.getline(*place).strip() if place else ""
-    return f" on line {place[1]} of {Path(place[0]).name} ({line})" if place and line else ""
 
 
 def where_raised(model: nn.Module, error: BaseException) -> tuple[str | None, tuple[str, int] | None]:

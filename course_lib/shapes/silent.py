@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from course_lib.shapes import copies, dependence, gradients, masks, padding, structure
 from course_lib.shapes.batches import Batch, choose_sizes, other_lengths, perturb_row, resize, take_apart, widen
 from course_lib.shapes.findings import KINDS, Finding, Findings
-from course_lib.shapes.recording import ATTENTIONS, DROPOUTS, RANDOM, Op, Record, Runner, place_words, where_raised
+from course_lib.shapes.places import place_words
+from course_lib.shapes.recording import ATTENTIONS, DROPOUTS, RANDOM, Op, Record, Runner, where_raised
 
 __all__ = ["KINDS", "Finding", "Findings", "preflight"]
 

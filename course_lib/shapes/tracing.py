@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import inspect
-import linecache
 import logging
 import sys
 import warnings
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from course_lib.shapes import copies
 from course_lib.shapes.dimensions import Names, Shape
+from course_lib.shapes.places import line_of
 
 if TYPE_CHECKING:
     from course_lib.plots import Picture
@@ -320,8 +320,7 @@ class _Recorder:
             walk = walk.tb_next
         for name, number in reversed(frames):
             if not name.startswith((torch_folder, own)):
-                line = linecache.getline(name, number).strip()
-                return row, f", line {number} of {Path(name).name}" + (f" ({line})" if line else "")
+                return row, f", {line_of((name, number))}"
         return row, ""
 
 
