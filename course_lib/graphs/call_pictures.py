@@ -11,13 +11,13 @@ import html
 import itertools
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_lib.errors import SetupError
+from course_lib.graphs.graphviz import run_dot
 from course_lib.graphs.picture_text import FONT, LONGEST, counted, dot_quoted, fitting, image_tag, wide
 from course_lib.plots import COLOURS, INK, SOFT_COLOURS
 
@@ -332,25 +332,6 @@ def dot_text(graph: CallGraph, folder: Path | None) -> str:
 def _by_dot(graph: CallGraph, folder: Path | None) -> str:
     drawn = run_dot(dot_text(graph, folder))
     return drawn.replace("<svg", f'<svg role="img" aria-label="{html.escape(words(graph), quote=True)}"', 1)
-
-
-def run_dot(text: str) -> str:
-    """The SVG that Graphviz makes of a text in its language, from `<svg` on.
-
-    Raises:
-        SetupError: `dot` is not there, or fails.
-    """
-    program = shutil.which("dot")
-    if program is None:
-        raise SetupError("Graphviz's dot is not installed: install Graphviz, or leave dot=True out for our own layout.")
-    try:
-        done = subprocess.run([program, "-Tsvg"], input=text, capture_output=True, text=True, encoding="utf-8", timeout=60)  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SetupError(f"Graphviz's dot failed ({error}): leave dot=True out for our own layout.") from error
-    if done.returncode or "<svg" not in done.stdout:
-        said = " ".join(done.stderr.split())[:200] or f"exit code {done.returncode}"
-        raise SetupError(f"Graphviz's dot failed ({said}): leave dot=True out for our own layout.")
-    return done.stdout[done.stdout.index("<svg") :]
 
 
 # ---------------------------------------------------------------------------------------------------------- Mermaid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from course_lib.graphs.call_pictures import run_dot
+from course_lib.graphs.graphviz import run_dot
 from course_lib.graphs.picture_text import dot_quoted
 from course_lib.graphs.scene import END, Edge, Scene
 from course_lib.graphs.scene_svg import QUIET, box_look, escaped

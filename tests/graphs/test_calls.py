@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from course_lib.errors import DataError, SetupError
-from course_lib.graphs import call_pictures
+from course_lib.graphs import call_pictures, graphviz
 from course_lib.graphs.calls import call_graph
 
 THREE_MODULES = """
@@ -474,7 +474,7 @@ def test_with_dot_the_classes_are_clusters_and_the_text_is_dots(net, tmp_path: P
             command, 0, '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>\n', ""
         )
 
-    monkeypatch.setattr(call_pictures.subprocess, "run", answer)
+    monkeypatch.setattr(graphviz.subprocess, "run", answer)
     assert "aria-label" in graph.to_svg(tmp_path / "calls.svg")
     given = kept.read_text(encoding="utf-8")
     assert given.count("subgraph cluster_") == 5 and given.count(" -> ") == len(graph.edges)
@@ -486,7 +486,7 @@ def test_a_dot_that_fails_is_named_where_it_was_asked_for_and_else_replaced(net,
     graph = call_graph(net[0])
     monkeypatch.setattr(call_pictures.shutil, "which", lambda name: "dot")
     failed = subprocess.CompletedProcess([], 1, "", "Format: svg not recognized")
-    monkeypatch.setattr(call_pictures.subprocess, "run", lambda *a, **k: failed)
+    monkeypatch.setattr(graphviz.subprocess, "run", lambda *a, **k: failed)
     assert "class" in graph.to_svg()
     with pytest.raises(SetupError, match="Format: svg not recognized"):
         graph.to_svg(dot=True)
