@@ -485,13 +485,22 @@ def check_disk(folder: Path) -> Finding:
 
 
 def check_write_access(project: Path | None) -> list[Finding]:
-    """Try to write beside the notebooks and beside the progress file."""
+    """Try to write beside the notebooks and beside the progress file.
+
+    On a hub the course is installed once, read-only, and each learner works in a copy. Then it is the copy that counts.
+    """
     from course_lib.exercises.checking import progress_file
 
-    places = [("progress file", progress_file().parent)]
+    findings = [_check_writable("progress file", progress_file().parent)]
     if project is not None:
-        places.insert(0, ("course folder", project))
-    return [_check_writable(name, folder) for name, folder in places]
+        course, here = _check_writable("course folder", project), Path.cwd()
+        if course.state != "ok" and not here.is_relative_to(project):
+            copy = _check_writable("course folder", here)
+            if copy.state == "ok":
+                shared = f"{project} is read-only and shared; {here}, where you work, can be written"
+                course = Finding("course folder", "ok", shared)
+        findings.insert(0, course)
+    return findings
 
 
 def _check_writable(name: str, folder: Path) -> Finding:

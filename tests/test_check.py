@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -295,6 +296,26 @@ def test_a_folder_without_write_access_is_told(monkeypatch, tmp_path):
     assert (course.state, progress.state) == ("wrong", "warning")
     assert "Permission denied" in course.found
     assert "COURSE_PROGRESS" in progress.advice
+
+
+def test_a_shared_course_may_be_read_only_when_the_learner_works_in_a_copy(monkeypatch, tmp_path):
+    shared, copy = tmp_path / "shared", tmp_path / "copy"
+    shared.mkdir(), copy.mkdir()
+    real = tempfile.TemporaryFile
+
+    def refuse_in_the_shared_one(dir):
+        if Path(dir) == shared:
+            raise PermissionError(13, "Permission denied")
+        return real(dir=dir)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse_in_the_shared_one)
+    monkeypatch.setenv("COURSE_PROGRESS", str(copy / "progress.json"))
+    monkeypatch.chdir(copy)
+    course, progress = check.check_write_access(shared)
+    assert (course.state, progress.state) == ("ok", "ok")
+    assert "read-only" in course.found and str(copy) in course.found
+    monkeypatch.chdir(shared)  # who works in the shared one cannot save
+    assert check.check_write_access(shared)[0].state == "wrong"
 
 
 def test_a_kernel_of_another_python_is_told(tmp_path):
