@@ -14,6 +14,7 @@ NAMES = (
     "tasks", "more_answers", "long_texts", "public_data", "plateau", "pretrained_or_random",
     "masking_mix",
     "onnx_speed",
+    "onnx_differences",
     "pretraining",
     "zoo",
     "zoo_long",

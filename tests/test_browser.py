@@ -1,6 +1,9 @@
 """A learner's first hour: JupyterLab by the project's own command, a notebook, Run All, and every figure in view.
 
 Needs Chromium (COURSE_CHROMIUM names it, else it is looked for). Set COURSE_SCREENSHOTS to a folder to keep pictures.
+Run All is tried on three notebooks, the first one and two with what only a browser can show: explanations under failing
+cells, Netron and widgets. COURSE_BROWSER=all tries it on every notebook, which takes a quarter of an hour more; that each
+of them runs, `tests/notebooks` sees without a browser.
 """
 
 from __future__ import annotations
@@ -20,18 +23,16 @@ import nbformat
 import nbformat.reader
 import pytest
 
-from course_lib.notebooks import ROOT
+from course_lib.notebooks import NOTEBOOKS, ROOT
 from course_lib.notebooks.execute import offline_environment
 from course_lib.notebooks.outputs import MAY_RAISE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = (
-    "00_start_here", "01_bert_outputs", "02_heads", "03_shape_debugging", "04_bert_from_scratch",
-    "05_pretraining_tasks", "06_pretraining", "07_fine_tuning", "08_tokens_spans_choices",
-    "09_classifier_zoo",
-    "10_model_graphs",
-    "11_going_bigger",
-)  # fmt: skip
+    sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    if os.environ.get("COURSE_BROWSER") == "all"
+    else ["00_start_here", "03_shape_debugging", "10_model_graphs"]
+)
 
 
 def chromium() -> str | None:

@@ -563,8 +563,7 @@ def _wrong_operations() -> list[tuple[str, Callable[..., Any]]]:
 
     return [
         ("only the way forward was counted. The way back costs twice as much again", changed(times=2)),
-        ("the way back was counted like the way forward. It takes two products for each one", changed(times=4)),
-        ("only the way back was counted. The way forward comes on top", changed(times=4 * 1.0)),
+        ("4 a number is 2 too few: the way back was counted like the way forward, or the way forward was left out. Forward takes 2, back takes two products for each one, 4", changed(times=4)),
         ("a multiplication and an addition are two operations", changed(times=3)),
         ("multiplications were counted alone, and only on the way forward. Times 2, and times 3", changed(times=1)),
         ("the two products of attention, scores and sums, are missing: T · H each", changed(attention=0)),

@@ -92,7 +92,8 @@ def export_onnx(
         )
     if opset is not None and opset < OLDEST_OPSET:
         raise ValueError(
-            f"opset={opset}: torch writes opset {OLDEST_OPSET} or newer, and would write {OLDEST_OPSET} without a word."
+            f"opset={opset}: torch writes opset {OLDEST_OPSET} or newer; where it cannot turn that into {opset}, "
+            f"{OLDEST_OPSET} stays in the file, and no error comes. Leave opset out, or give {OLDEST_OPSET} or more."
         )
     inputs = named_inputs(model, example)
     extras = tuple(name for name, wanted in zip(_EXTRAS, (hidden_states, attentions), strict=True) if wanted)

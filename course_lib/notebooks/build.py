@@ -50,13 +50,13 @@ def _build_one(source: Path, kind: Kind, threads: int) -> list[str]:
     name = f"{path.parent.name}/{path.name}"
     made = notebook(source, kind)
     metadata = dict(made.metadata)
-    run = execute(made, NOTEBOOKS, threads=threads)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run = execute(made, path.parent, threads=threads)
     if run.error is not None:
         return [f"{name}: {run.error}"]
     run.notebook.metadata = metadata  # the kernel added its own version
     tidy(run.notebook)
     nbformat.validate(run.notebook)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="\n") as file:
         nbformat.write(run.notebook, file)

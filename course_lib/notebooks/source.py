@@ -23,6 +23,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)]+)\)")
+_FOLDER_ABOVE = re.compile(r"([\"'])\.\./")  # a path in code: the solutions lie one folder deeper, and run there
 PICTURE = "picture"  # the tag of a cell that draws a diagram and teaches nothing by its code: JupyterLab folds it
 YOUR_TURN = "# your turn: replace the three dots"
 
@@ -41,6 +42,8 @@ def notebook(source: Path, kind: Kind) -> Any:
     for number, cell in enumerate(made.cells, 1):
         if cell.cell_type == "code":
             cell.source = code_for(kind, cell.source, f"{source.name}, cell {number}")
+            if kind == "solutions":
+                cell.source = _FOLDER_ABOVE.sub(r"\1../../", cell.source)
             cell.outputs, cell.execution_count = [], None
         else:
             if title := heading(cell.source):

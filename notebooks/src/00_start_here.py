@@ -163,7 +163,7 @@ if EMBEDDED:
 # ## The course
 #
 # Twelve notebooks. Read them in this order, or follow the arrows of the picture below: each needs
-# this one and those that lead to it.
+# this one and those whose arrows lead to it.
 #
 # | notebook | you learn | code behind it |
 # |---|---|---|
@@ -186,34 +186,37 @@ if EMBEDDED:
 # %% tags=["picture"]
 plots.diagram(
     boxes={
-        "01": plots.Box(0, 0, "01 outputs", 0),
-        "02": plots.Box(1.3, 0, "02 heads", 1),
-        "03": plots.Box(2.6, 0, "03 shapes", 1),
-        "04": plots.Box(0, 1, "04 BERT\nfrom scratch", 0),
-        "05": plots.Box(1.3, 1, "05 pretraining\ntasks", 2),
-        "06": plots.Box(2.6, 1, "06 pretraining", 2),
-        "07": plots.Box(0, 2, "07 fine-tuning", 3),
-        "08": plots.Box(1.3, 2, "08 tokens, spans,\nchoices", 3, 1.15),
-        "09": plots.Box(2.6, 2, "09 classifier\nzoo", 3),
-        "10": plots.Box(1.3, 3, "10 model graphs", 4, 1.1),
-        "11": plots.Box(2.6, 3, "11 going bigger", 4, 1.1),
+        "01": plots.Box(0, 1, "01 outputs", 0),
+        "03": plots.Box(1.4, -0.2, "03 shapes", 1),
+        "02": plots.Box(1.4, 1, "02 heads", 1),
+        "04": plots.Box(1.4, 2.2, "04 BERT\nfrom scratch", 0),
+        "09": plots.Box(4.2, -0.2, "09 classifier\nzoo", 3),
+        "07": plots.Box(2.8, 1, "07 fine-tuning", 3),
+        "08": plots.Box(4.2, 0.7, "08 tokens, spans,\nchoices", 3, 1.15),
+        "05": plots.Box(2.8, 2.2, "05 pretraining\ntasks", 2),
+        "06": plots.Box(4.2, 2.2, "06 pretraining", 2),
+        "10": plots.Box(2.8, 3.2, "10 model graphs", 4, 1.1),
+        "11": plots.Box(5.6, 1.7, "11 going\nbigger", 4, 0.9),
     },
     arrows=[
+        ("01", "03"),
         ("01", "02"),
-        ("02", "03"),
         ("01", "04"),
+        ("02", "07"),
+        ("02", "05"),
+        ("03", "09"),
         ("04", "05"),
+        ("04", "10"),
         ("05", "06"),
-        ("04", "07"),
         ("07", "08"),
-        ("08", "09"),
-        ("08", "10"),
-        ("09", "11"),
+        ("07", "09"),
+        ("07", "11"),
+        ("06", "11"),
     ],
-    alt="The notebooks as boxes. First row: outputs, heads, shapes. Second row: BERT from "
-    "scratch, pretraining tasks, pretraining. Third row: fine-tuning, then tokens, spans "
-    "and choices, then the classifier zoo. Last row: model graphs and going bigger. "
-    "Arrows lead from each to the ones that build on it.",
+    alt="The notebooks as boxes, with arrows from each to those that need it. 01 outputs leads to 02 "
+    "heads, 03 shapes and 04 BERT from scratch. 02 leads to 07 fine-tuning, 07 and 03 to 09 the "
+    "classifier zoo, 07 to 08 tokens, spans and choices. 02 and 04 lead to 05 pretraining tasks, 05 to "
+    "06 pretraining, 04 to 10 model graphs. 06 and 07 lead to 11 going bigger.",
 )
 
 # %% [markdown]

@@ -486,7 +486,8 @@ class OverTime(Posted):
 
 # %% [markdown]
 # `squeeze(3)`, never `squeeze()`: without a number it takes away **every** dimension of size 1, and
-# with a batch of one, the batch too.
+# with a batch of one, the batch too. Do not count on the loss to tell you: with one text, cross entropy
+# takes scores (3,) and a label (1,) without a word.
 
 # %% [markdown] items="000-13"
 # ### Fault 5: 9,118,464 features

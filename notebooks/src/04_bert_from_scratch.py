@@ -1149,7 +1149,8 @@ assert abs(drawn.std() - 0.02) < 0.001 and 0.03 < beyond < 0.06
 # %% [markdown] items="003-11"
 # The article draws its positions with `torch.randn`, standard deviation 1 (1000 of them, not 512),
 # and its words come from `nn.Embedding`, which draws with 1 too. That is **50 times** BERT's 0.02.
-# Is it important? A model that knows nothing should find all V words alike, with a loss of ln V.
+# Is it important? A model that knows nothing should find all V words alike. Its loss, minus the
+# logarithm of the right word's probability, is then ln V.
 # `BertForMaskedLM` has a head that guesses words by multiplying with the word table once more
 # (*tied* weights). We draw the tables with 0.02, with 1, and with 1 beside a head with a matrix of
 # its own.
@@ -1429,7 +1430,7 @@ quiz("04_bert_from_scratch")
 # - N heads are one reshape: cut H into (N, D), then move N before T. A view alone mixes tokens.
 # - A layer: heads, add, normalise; feed-forward, add, normalise. L of these, and a pooler.
 # - All of BERT fits in one cell, and agrees with transformers in every layer.
-# - Compare numbers, not shapes. Eight wrong models had the right shape.
+# - Compare numbers, not shapes. Every wrong model above had the right shape.
 #
 # **Read:** Vaswani et al., *Attention Is All You Need* (2017), section 3. Devlin et al., *BERT*
 # (2019), section 3. Ba et al., *Layer Normalization* (2016). Hendrycks and Gimpel, *Gaussian

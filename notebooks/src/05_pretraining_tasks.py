@@ -49,8 +49,8 @@ print(f"V = {V:,} tokens, H = {H}, L = {L} layers")
 # this notebook, and nothing else was done to it. Its texts were the *docstrings* of Python packages:
 # the English in which programmers explain their functions. That is the only world it knows.
 #
-# (The embedded model of the other notebooks cannot take its place: the heads of its pretraining were
-# thrown away before it was published.)
+# (The embedded model of the other notebooks cannot take its place: it has no heads for these tasks. It
+# learned by imitating a larger model, *distillation*, and by comparing sentences.)
 #
 # *The article* is one that writes BERT by hand; *the notes* are notes on the source code of transformers. What
 # they say about pretraining is shown here, and put right where it is wrong.
@@ -200,8 +200,8 @@ print(
 assert guesses("If True, return a [MASK] instead of a view.")[0][0] == "view"
 
 # %% [markdown]
-# It says again what it has just read. That two things in *instead of* must differ, it has not learned in half an
-# hour. Never take a smooth sentence for a sign of understanding; try the cases that a habit gets wrong.
+# It says again what it has just read. That two things in *instead of* must differ, half an hour of training has not
+# taught it. Never take a smooth sentence for a sign of understanding; try the cases that a habit gets wrong.
 #
 # ### How good is it?
 #

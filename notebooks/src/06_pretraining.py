@@ -474,7 +474,7 @@ config = BertConfig(
 )  # fmt: skip
 training.set_seed(0)
 model = BertForMaskedLM(config)
-STEPS = 700
+STEPS = 600
 gaps = [
     "This function returns a [MASK].",
     "If [MASK], the default, None is returned.",
@@ -1240,8 +1240,8 @@ for task in worth["tasks"]:
 #   41 %. **Pretraining pays where its texts and the task are of one world.**
 #
 # And in all three, counted words are ahead in the end, when there are examples enough. A BERT that
-# was pretrained for about an hour is no strong classifier; it is a frugal one. (The embedded model
-# of notebook 07 has read far more.)
+# was pretrained for half an hour or an hour is no strong classifier; it is a frugal one. (The embedded
+# model of notebook 07 has read far more.)
 
 # %% [markdown]
 # ## 11 · A new head on a frozen encoder

@@ -1563,7 +1563,7 @@ assert torch.allclose(without, mirrored, atol=1e-5)
 # | | BERT | ModernBERT | it buys |
 # |---|---|---|---|
 # | place | a table, 512 rows | query and key turned by an angle (RoPE; Su et al. 2021) | any length |
-# | attention | all to all | every third layer; between them 64 tokens to each side | time linear in T |
+# | attention | all to all | every third layer; between them 64 tokens to each side | time linear in T, in those layers |
 # | norm | after each half layer | before it | steadier training |
 # | feed-forward | W₂ gelu(W₁ x) | W₂ (gelu(W₁ x) · V x), GeGLU (Shazeer 2020) | accuracy |
 # | biases | in every layer | none | a little speed |

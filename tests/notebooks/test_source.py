@@ -76,6 +76,21 @@ def test_links_of_the_solutions_lead_up_one_folder(source: Path) -> None:
     assert "[01_title](../01_title.ipynb)" in text
 
 
+def test_paths_of_the_solutions_lead_up_one_folder_so_that_they_run_where_they_lie(source: Path) -> None:
+    code = '# %%\nfrom pathlib import Path\n\nPath("../data"), Path(f\'../data/{1}\'), "a/../b", "..."\n'
+    source.write_text(SOURCE + "\n" + code, encoding="utf-8")
+    assert (
+        notebook(source, "learner")
+        .cells[-1]
+        .source.endswith("""Path("../data"), Path(f'../data/{1}'), "a/../b", "...\"""")
+    )
+    assert (
+        notebook(source, "solutions")
+        .cells[-1]
+        .source.endswith("""Path("../../data"), Path(f'../../data/{1}'), "a/../b", "...\"""")
+    )
+
+
 def test_metadata_is_the_same_at_every_build(source: Path) -> None:
     first, second = notebook(source, "learner"), notebook(source, "learner")
     assert first == second
