@@ -127,7 +127,9 @@ checked
 # Is it always so little? Every model of this course, at its usual size, exported and compared in the same way:
 
 # %%
-kept = json.loads(Path("../benchmarks/results/onnx_differences.json").read_text(encoding="utf-8"))
+kept = json.loads(
+    Path("../benchmarks/results/onnx_differences.json").read_text(encoding="utf-8")
+)
 print(kept["machine"], "·", kept["date"], "·", kept["command"])
 plots.Table(
     ["model", "million numbers", "MB", "largest difference of any output"],
