@@ -1,6 +1,6 @@
 """Where a line of the user's stands, in words: of a file, or of a notebook's cell.
 
-IPython compiles each cell under a file name of its own making (`/tmp/ipykernel_77/78135320.py`), which tells a learner
+IPython compiles each cell under a file name of its own making (`.../ipykernel_77/78135320.py`), which tells a learner
 nothing. So a line of a cell is said to be one.
 """
 
