@@ -15,6 +15,7 @@ NAMES = (
     "masking_mix",
     "onnx_speed",
     "onnx_differences",
+    "onnx_fusion",
     "pretraining",
     "zoo",
     "zoo_long",

@@ -20,6 +20,7 @@ _HOMES = {
     "verify_onnx": "verification",
     "Verification": "verification",
     "OnnxModel": "running",
+    "fuse": "fusing",
     "quantise": "quantising",
     "show": "netron",
     "summary": "netron",

@@ -24,18 +24,21 @@ class OnnxModel:
     Args:
         path: the .onnx file.
         threads: for one call; by default onnxruntime's own choice, all cores.
+        fused: let onnxruntime put neighbouring operations together (`fuse`); False runs them as the file has them.
 
     Raises:
         DataError: not an ONNX file, a damaged one, or one whose weights are missing.
     """
 
-    def __init__(self, path: str | os.PathLike, threads: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike, threads: int | None = None, fused: bool = True) -> None:
         import onnxruntime
 
         self.path = Path(path)
         weight_files(read_onnx(self.path), self.path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        if not fused:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if threads is not None:
             options.intra_op_num_threads = threads
         try:

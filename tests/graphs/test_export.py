@@ -376,6 +376,33 @@ def test_int8_is_smaller_and_near(bert, file, tmp_path) -> None:
         graphs.quantise(file, file)
 
 
+def test_a_fused_graph_has_fewer_operations_and_the_same_answers(bert, file, tmp_path) -> None:
+    fused = graphs.fuse(file, tmp_path / "fused.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["fused.onnx"]
+    before, after = ([node.op_type for node in onnx.load(str(path)).graph.node] for path in (file, fused))
+    assert len(after) < len(before)
+    # Of each layer: two sums with their LayerNorms, and the bias of the wide half with its GELU.
+    assert after.count("SkipLayerNormalization") == 4 and after.count("BiasGelu") == 2
+    found = graphs.verify_onnx(fused, bert)
+    assert found.ok and len(found.shapes) == 4 and max(found.max_difference.values()) < 1e-5
+    with pytest.raises(ValueError, match="a name of its own"):
+        graphs.fuse(file, file)
+
+
+def test_a_fused_graph_keeps_large_weights_beside_it(bert, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("course_lib.graphs.export.LARGEST", 1000)
+    path = graphs.export_onnx(bert, IDS, tmp_path / "model.onnx")
+    fused = graphs.fuse(path, tmp_path / "new" / "fused.onnx")
+    assert {p.name for p in fused.parent.iterdir()} == {"fused.onnx", "fused.onnx.data"}
+    assert graphs.verify_onnx(fused, bert).ok
+
+
+def test_operations_as_they_stand_give_the_same_answers(file) -> None:
+    fused, plain = graphs.OnnxModel(file)(**IDS), graphs.OnnxModel(file, fused=False)(**IDS)
+    for name, answer in fused.items():
+        assert torch.allclose(answer, plain[name], atol=1e-5)
+
+
 def test_names_of_the_package() -> None:
     assert {"export_onnx", "verify_onnx", "call_graph", "show"} <= set(dir(graphs))
     assert all(getattr(graphs, name) is not None for name in graphs.__all__)
