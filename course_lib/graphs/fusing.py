@@ -9,11 +9,10 @@ operations are its own (domain com.microsoft): other programs cannot run such a 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from course_lib.errors import ExportError
-from course_lib.graphs.onnx_files import read_onnx, weight_files
+from course_lib.graphs.onnx_files import variant
 
 
 def fuse(path: str | os.PathLike, target: str | os.PathLike) -> Path:
@@ -30,28 +29,18 @@ def fuse(path: str | os.PathLike, target: str | os.PathLike) -> Path:
     """
     import onnxruntime
 
-    path, target = Path(path), Path(target)
-    beside = weight_files(read_onnx(path), path)
-    if path.resolve() == target.resolve():
-        raise ValueError(
-            f"'{target}' is the file itself; give the fused variant a name of its own, such as {path.stem}_fused.onnx."
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fuse") as folder:
-        made = Path(folder) / target.name
+    with variant(path, target, "fused") as (source, made, weights_beside):
         options = onnxruntime.SessionOptions()
         # "Extended" is all that is the same on every processor; the level above it changes layouts for this one alone.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(made)
         options.log_severity_level = 3
-        if beside:
+        if weights_beside:
             options.add_session_config_entry(
-                "session.optimized_model_external_initializers_file_name", f"{target.name}.data"
+                "session.optimized_model_external_initializers_file_name", f"{made.name}.data"
             )
         try:
-            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class for each status
-            raise ExportError(f"{path.name} cannot be fused: {str(error).strip().splitlines()[0]}") from error
-        for file in sorted(Path(folder).iterdir(), reverse=True):  # the weights first, the file that names them last
-            file.replace(target.parent / file.name)
-    return target
+            raise ExportError(f"{source.name} cannot be fused: {str(error).strip().splitlines()[0]}") from error
+    return Path(target)

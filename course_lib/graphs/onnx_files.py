@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,35 @@ def weight_files(model: Any, path: Path) -> list[str]:
         if not place.is_file():
             raise DataError(f"{path.name} keeps its weights in {name}, which is missing: put it beside the model.")
     return names
+
+
+@contextmanager
+def variant(path: str | os.PathLike, target: str | os.PathLike, kind: str) -> Iterator[tuple[Path, Path, bool]]:
+    """A place to write another file made of an ONNX file; what is written there becomes `target` when all went well.
+
+    Args:
+        path: the .onnx file.
+        target: of the new one; its folder is made.
+        kind: a word for it, as in "int8".
+
+    Yields:
+        the file, where to write, and whether the file's weights stand beside it.
+
+    Raises:
+        DataError: not an ONNX file, or a damaged one.
+        ValueError: both are the same file.
+    """
+    path, target = Path(path), Path(target)
+    beside = weight_files(read_onnx(path), path)
+    if path.resolve() == target.resolve():
+        raise ValueError(
+            f"'{target}' is the file itself; give the {kind} variant a name of its own, such as {path.stem}_{kind}.onnx."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{kind}") as folder:
+        yield path, Path(folder) / target.name, bool(beside)
+        for file in sorted(Path(folder).iterdir(), reverse=True):  # weights first, the file that names them last
+            file.replace(target.parent / file.name)
 
 
 def _tensors(graph: Any) -> Iterator[Any]:

@@ -11,11 +11,10 @@ import contextlib
 import io
 import logging
 import os
-import tempfile
 from pathlib import Path
 
 from course_lib.errors import ExportError
-from course_lib.graphs.onnx_files import read_onnx, weight_files
+from course_lib.graphs.onnx_files import variant
 
 
 def quantise(path: str | os.PathLike, target: str | os.PathLike) -> Path:
@@ -32,23 +31,14 @@ def quantise(path: str | os.PathLike, target: str | os.PathLike) -> Path:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    path, target = Path(path), Path(target)
-    weight_files(read_onnx(path), path)
-    if path.resolve() == target.resolve():
-        raise ValueError(
-            f"'{target}' is the file itself; give the int8 variant a name of its own, such as {path.stem}_int8.onnx."
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
     before = logging.root.manager.disable
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".quantise") as folder:
-        made = Path(folder) / target.name
+    with variant(path, target, "int8") as (source, made, _):
         logging.disable(logging.CRITICAL)  # it advises a step that the exporter has done already
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                quantize_dynamic(str(path), str(made), weight_type=QuantType.QUInt8)
+                quantize_dynamic(str(source), str(made), weight_type=QuantType.QUInt8)
         except Exception as error:  # of many kinds; all say that an operation does not fit
-            raise ExportError(f"{path.name} cannot be quantised: {str(error).strip().splitlines()[0]}") from error
+            raise ExportError(f"{source.name} cannot be quantised: {str(error).strip().splitlines()[0]}") from error
         finally:
             logging.disable(before)
-        made.replace(target)
-    return target
+    return Path(target)
