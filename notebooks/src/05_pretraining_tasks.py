@@ -200,8 +200,8 @@ print(
 assert guesses("If True, return a [MASK] instead of a view.")[0][0] == "view"
 
 # %% [markdown]
-# It says again what it has just read. That two things in *instead of* must differ, half an hour of training has not
-# taught it. Never take a smooth sentence for a sign of understanding; try the cases that a habit gets wrong.
+# It says again what it has just read. That two things in *instead of* must differ, an hour and a half of training has
+# not taught it. Never take a smooth sentence for a sign of understanding; try the cases that a habit gets wrong.
 #
 # ### How good is it?
 #
@@ -1636,7 +1636,7 @@ print(f"the same answer for A B and B A: {both:.0%}")
 assert accuracy_sop < accuracy_nsp and both > 0.6
 
 # %% [markdown]
-# Near to chance. ALBERT's authors found the same of their model trained on NSP: 52.0 % on SOP, while one trained
+# Not far from a coin. ALBERT's authors found the same of their model trained on NSP: 52.0 % on SOP, while one trained
 # on SOP solves 86.5 % of SOP and 78.9 % of NSP. **A task is worth what it forces the model to learn.**
 
 # %% [markdown] items="004-03 004-06"
