@@ -1246,13 +1246,13 @@ plots.Table(
 FEW, ALL = 0, 2
 zh, library, en = "headlines, zh", "which library?", "headlines"
 assert round(100 * mean_test(zh, "pretrained", FEW)) == 56
-assert round(100 * mean_test(zh, "random", ALL)) == 59
-assert round(100 * mean_test(library, "pretrained", FEW)) == 57
-assert round(100 * mean_test(library, "random", FEW)) == 32
+assert round(100 * mean_test(zh, "random", ALL)) == 58
+assert round(100 * mean_test(library, "pretrained", FEW)) == 59
+assert round(100 * mean_test(library, "random", FEW)) == 35
 assert mean_test(en, "pretrained", FEW) < mean_test(en, "counted words", FEW) < 0.2
 assert [
     round(100 * mean_test(en, way, ALL)) for way in ("pretrained", "random", "counted words")
-] == [28, 14, 41]
+] == [31, 14, 41]
 for task in worth["tasks"]:
     assert mean_test(task, "counted words", ALL) > mean_test(task, "pretrained", ALL)
     assert mean_test(task, "pretrained", ALL) > mean_test(task, "random", ALL)
@@ -1261,17 +1261,22 @@ for task in worth["tasks"]:
 # Look at the three side by side:
 #
 # - **Chinese headlines.** mini_bert_zh has read many headlines, without labels. With 50 labelled
-#   ones it gets 56 % right; new weights need all 1,230 to get 59 %. That is what pretraining is
+#   ones it gets 56 % right; new weights need all 1,230 to get 58 %. That is what pretraining is
 #   worth.
-# - **Which library?** mini_bert has read docstrings, of other packages. With 50 examples 57 %, new
-#   weights 32 %.
+# - **Which library?** mini_bert has read docstrings, of other packages. With 50 examples 59 %, new
+#   weights 35 %.
 # - **English headlines.** Of elections and football mini_bert has read nothing, and at 50 examples
-#   it is worth nothing. With all 1,230 it gets 28 % right and new weights 14 %, but counted words
+#   it is worth nothing. With all 1,230 it gets 31 % right and new weights 14 %, but counted words
 #   41 %. **Pretraining pays where its texts and the task are of one world.**
 #
 # And in all three, counted words are ahead in the end, when there are examples enough. A BERT that
 # was pretrained for an hour or two is no strong classifier; it is a frugal one. (The embedded
 # model of notebook 07 has read far more.)
+#
+# One thing more. The same was measured before mini_bert's third run: 57 % of the libraries with 50
+# examples, 28 % of the English headlines with all. An hour more brought the perplexity down by a
+# quarter, and hardly moved these tasks (the seeds differ by more). **A better loss is not yet a
+# better classifier**: measure what you want.
 
 # %% [markdown]
 # ## 11 · A new head on a frozen encoder
