@@ -1021,7 +1021,7 @@ assert starts[1] > reached[0] and starts[2] > reached[1] > reached[2]
 #   different rows cannot be compared.) And its rate rises anew, so that large steps undo what the
 #   last small ones had settled.
 # - **Where the third begins, it is higher too.** Here the rows are the same, and only the second
-#   reason is left. It takes some thousand steps to make that good; then it pays.
+#   reason is left. It takes over a thousand steps to make that good; then it pays.
 # - **There is no sign of the end.** It would go on falling.
 #
 # And what the figure does not show: **it is the fourth try.** Three earlier runs, with the usual

@@ -477,8 +477,7 @@ assert unknown > 0.5 or not EMBEDDED
 # on them it finds hardly a name (`fine_tune(chinese, epochs=6, **fast)` shows it). The course's own
 # Chinese model, `mini_bert_zh` of notebook 06, has them. It is small, and takes a higher rate.
 #
-# **Predict:** after 208 sentences, six times: of how many names in a hundred has it the kind and both
-# ends right?
+# **Predict:** which F1 of names does it reach with 208 sentences, six times through?
 
 # %%
 zh = fine_tune(chinese, "mini_bert_zh", epochs=6, **{**fast, "learning_rate": 2e-3})
