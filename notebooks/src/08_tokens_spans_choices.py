@@ -488,11 +488,11 @@ for sentence, one in zip(
     chinese.dev, zh.predict([list(s.words) for s in chinese.dev]), strict=True
 ):
     tags = [chinese.labels[tag] for tag in sentence.tags]
-    named = alignment.entities_from_tags(sentence.words, tags)
-    right = listed((entity.type, entity.text.replace(" ", "")) for entity in named)
-    found = listed((name["type"], name["text"]) for name in one["label"])
+    named = alignment.entities_from_tags(sentence.words, tags, between="")
     if named:
-        rows.append(["".join(sentence.words), right, found])
+        right = listed((entity.type, entity.text) for entity in named)
+        found = listed((name["type"], name["text"]) for name in one["label"])
+        rows.append([one["text"], right, found])
 plots.Table(["sentence", "right", "found"], rows[:8])
 
 # %%
