@@ -21,6 +21,7 @@ NAMES = (
     "zoo_long",
     "zoo_speed",
     "zoo_thucnews",
+    "taught",
 )  # fmt: skip
 
 

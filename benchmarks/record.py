@@ -14,15 +14,18 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> str:
-    """This machine in a few words: processor, cores, memory."""
+    """This machine in a few words: processor, cores, memory; and the graphics card, if there is one."""
     import psutil
+    import torch
 
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}"
+    card = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}{card}"
 
 
 def write(name: str, **numbers: Any) -> Path:

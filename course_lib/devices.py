@@ -1,7 +1,8 @@
-"""What the processor or the graphics card can do by itself."""
+"""Processor or graphics card: which one trains, and what it can do by itself."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,37 @@ if TYPE_CHECKING:
 
 # Keys of torch.cpu.get_capabilities() for instructions that reckon in bfloat16, on x86 and on Arm.
 _BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
+
+
+VARIABLE = "COURSE_DEVICE"
+
+
+def chosen_device() -> torch.device:
+    """Where `fine_tune`, `train_classifier`, `pretrain` and the command line put a model.
+
+    The environment variable COURSE_DEVICE decides: "cpu", "cuda", "cuda:1", "mps" or another name of torch's. Without it,
+    an NVIDIA card (or an AMD one, which torch also calls cuda) if there is one, else the processor. Apple's cards are
+    taken only by name, because this library has not been run on one.
+
+    Raises:
+        CourseError: COURSE_DEVICE names nothing that torch knows, or that is here.
+    """
+    import torch
+
+    from course_lib.errors import CourseError
+
+    asked = os.environ.get(VARIABLE, "").strip()
+    if not asked:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise CourseError(
+            f"{VARIABLE} is {asked!r}, and there is no such device here; give cpu, or cuda where there is an NVIDIA card, or "
+            "leave the variable out."
+        ) from error
+    return device
 
 
 def bfloat16_instructions(capabilities: Mapping[str, Any]) -> list[str]:

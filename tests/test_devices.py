@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from course_lib.devices import bfloat16_instructions, native_bfloat16
+from course_lib.devices import bfloat16_instructions, chosen_device, native_bfloat16
+from course_lib.errors import CourseError
 
 
 @pytest.mark.parametrize("name", ["amx_bf16", "avx512_bf16", "bf16", "sve_bf16"])
@@ -17,3 +18,32 @@ def test_other_instructions_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
     assert not native_bfloat16(torch.device("cpu"))
     assert not native_bfloat16(torch.device("meta"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "nvidia", "chosen"),
+    [(None, False, "cpu"), (None, True, "cuda"), ("cpu", True, "cpu"), (" meta ", True, "meta"), ("", False, "cpu")],
+)
+def test_the_variable_decides_where_models_train_and_without_it_an_nvidia_card(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, nvidia: bool, chosen: str
+) -> None:
+    if asked is None:
+        monkeypatch.delenv("COURSE_DEVICE", raising=False)
+    else:
+        monkeypatch.setenv("COURSE_DEVICE", asked)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: nvidia)
+    assert chosen_device().type == chosen
+
+
+def test_apples_card_is_taken_by_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COURSE_DEVICE", raising=False)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda *a, **k: torch.device("mps"))
+    assert chosen_device().type == "cpu"
+
+
+@pytest.mark.parametrize("asked", ["gpu", "cuda:99", "one two"])
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    monkeypatch.setenv("COURSE_DEVICE", asked)
+    with pytest.raises(CourseError, match=f"COURSE_DEVICE is '{asked}'"):
+        chosen_device()

@@ -8,14 +8,16 @@ What comes back is what `fine_tune` gives: it evaluates, predicts and saves itse
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from course_lib import training
+from course_lib.datasets import Examples
 from course_lib.errors import DataError
 from course_lib.finetuning.tasks import Reading
 from course_lib.finetuning.tuned import FineTuned, fine_tune
@@ -37,6 +39,9 @@ def train_classifier(
     vectors: str | Path | None = None,
     vector_words: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
+    teachers: Sequence[FineTuned] = (),
+    unlabelled: Sequence[Any] = (),
+    temperature: float = 2.0,
     recipe: Recipe | None = None,
     batch_size: int | None = None,
     reading: Reading | None = None,
@@ -56,6 +61,9 @@ def train_classifier(
         unit, minimum, most: of the vocabulary, for models over word vectors (`make_vocabulary`).
         vectors, vector_words: a file of pretrained word vectors, and the file with its words where it has none itself.
         options: of the model, as in `course_lib.zoo.build`.
+        teachers: trained classifiers with the same labels, from whose probabilities the model learns (`distillation`).
+        unlabelled: further examples that the teachers label, such as those of `altered` and `rewritten`.
+        temperature: of the teachers' probabilities (`training.Distillation`).
         recipe: how to train; by default the model's own (`usual_recipe`). `changes` are fields of it.
         batch_size: texts a batch; by default 32, and 128 for a model over word vectors with 20,000 texts or more.
         reading, seed, output, resume, watchers, progress: as in `fine_tune`.
@@ -79,6 +87,12 @@ def train_classifier(
         if given is not None and over_bert != (what == "encoder"):
             fits = "has word vectors of its own" if what == "encoder" else "reads BERT's"
             raise ValueError(f"{name} {fits} and takes no {what}: leave it out.")
+    labelled = data.train
+    if teachers:
+        data, changes["teacher_logits"] = _labelled_by(teachers, data, unlabelled)
+    elif unlabelled:
+        raise ValueError("unlabelled examples need teachers to label them: give teachers=[a trained classifier].")
+    texts = data.train  # the teachers' texts are counted in the vocabulary too
     training.set_seed(seed)
     built: dict[str, Any] = dict(options or {})
     if over_bert:
@@ -105,9 +119,9 @@ def train_classifier(
     if batch_size is None:
         batch_size = 32 if over_bert or len(texts) < _SMALL else 128
     recipe = usual_recipe(name, len(texts), batch_size, model) if recipe is None else recipe
-    return fine_tune(
+    tuned = fine_tune(
         data,
-        model,
+        training.on_accelerator(model),
         tokenizer=tokenizer,
         recipe=recipe,
         output=output,
@@ -117,8 +131,27 @@ def train_classifier(
         seed=seed,
         watchers=watchers,
         progress=progress,
+        temperature=temperature,
         **changes,
     )
+    tuned.data = data.replace(train=labelled)
+    return tuned
+
+
+def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[Any]) -> tuple[Any, Any]:
+    """The data with the unlabelled examples, which get the label that the teachers hold likeliest; and (n, K) scores."""
+    from course_lib.finetuning.distillation import soft_labels
+
+    if teachers[0].task.labels != tuple(data.labels):
+        raise DataError(
+            f"The teacher has the labels {', '.join(teachers[0].task.labels)}, and '{data.folder}' {', '.join(data.labels)}; give "
+            "a teacher that was trained on the same labels in the same order."
+        )
+    known = list(data.train)
+    scores = soft_labels(teachers, [*known, *unlabelled])
+    likeliest = scores[len(known) :].argmax(dim=-1).tolist()
+    added = [dataclasses.replace(one, label=label) for one, label in zip(unlabelled, likeliest, strict=True)]
+    return data.replace(train=Examples([*known, *added])), scores
 
 
 def usual_recipe(name: str, texts: int, batch_size: int, model: nn.Module) -> Recipe:

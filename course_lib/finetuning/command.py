@@ -91,6 +91,15 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     zoo.add_argument(
         "--option", nargs="+", default=[], metavar="NAME=VALUE", help="of the model: filters=100 dropout=0.3"
     )
+    zoo.add_argument(
+        "--teacher",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="trained classifiers, from whose probabilities the model learns",
+    )
+    zoo.add_argument("--unlabelled", metavar="FILE", help="further texts, one a line, which the teachers label")
+    zoo.add_argument("--temperature", type=float, help="of the teachers' probabilities (2)")
     zoo.add_argument("--models", nargs="+", metavar="NAME", help="with --model all: these alone")
     zoo.add_argument("--seeds", type=int, default=1, help="with --model all: train each with so many seeds (1)")
 
@@ -178,7 +187,9 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def _check_zoo_options(arguments: argparse.Namespace, of_zoo: bool) -> None:
-    names = ("encoder", "unit", "minimum", "most", "vectors", "vector_words", "option", "models")
+    names = (
+        "encoder", "unit", "minimum", "most", "vectors", "vector_words", "option", "models", "teacher", "unlabelled", "temperature",
+    )  # fmt: skip
     given = [name for name in names if getattr(arguments, name)]
     if given and not of_zoo:
         shown = "words or --characters" if given[0] == "unit" else given[0].replace("_", "-")
@@ -187,6 +198,10 @@ def _check_zoo_options(arguments: argparse.Namespace, of_zoo: bool) -> None:
         )
     if (arguments.models or arguments.seeds != 1) and arguments.model != "all":
         raise DataError("--models and --seeds go with --model all.")
+    if (arguments.unlabelled or arguments.temperature) and not arguments.teacher:
+        raise DataError("--unlabelled and --temperature go with --teacher: give the folder of a trained classifier.")
+    if arguments.teacher and arguments.model == "all":
+        raise DataError("--teacher goes with one model, and --model is all: name a model.")
     if arguments.seeds < 1:
         raise DataError(f"--seeds is {arguments.seeds}; at least 1 is needed.")
 
@@ -196,9 +211,31 @@ def _zoo_choices(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if found.get("vectors") == "random":  # as the Chinese repository says it for vectors that are learned from nothing
         del found["vectors"]
+    if arguments.temperature is not None:
+        found["temperature"] = arguments.temperature
+    if arguments.teacher:
+        from course_lib.finetuning import FineTuned
+
+        found["teachers"] = [FineTuned.load(folder) for folder in arguments.teacher]
+    if arguments.unlabelled:
+        found["unlabelled"] = _unlabelled(Path(arguments.unlabelled).expanduser())
     if arguments.option:
         found["options"] = dict(_option(one) for one in arguments.option)
     return found
+
+
+def _unlabelled(path: Path) -> list[Any]:
+    """The lines of a file, as examples without labels; empty lines are left out."""
+    from course_lib.datasets import Example
+
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"'{path}' cannot be read ({error}); give a text file in UTF-8, one text a line.") from error
+    texts = [Example(line.strip(), 0) for line in lines if line.strip()]
+    if not texts:
+        raise DataError(f"'{path}' has no text; give one text a line.")
+    return texts
 
 
 def _option(given: str) -> tuple[str, Any]:

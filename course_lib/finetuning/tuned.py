@@ -111,7 +111,7 @@ class FineTuned:
             model, tokenizer = zoo.load(folder), zoo.load_tokenizer(folder)
         else:
             model, tokenizer = task.head().from_pretrained(folder), pretrained.load_tokenizer(str(folder))
-        return cls(model, tokenizer, task, precision=known["recipe"]["precision"])
+        return cls(training.on_accelerator(model), tokenizer, task, precision=known["recipe"]["precision"])
 
     def evaluate(self, examples: Any = "test", *, precision: str | None = None) -> Result:
         """Scores and a report on labelled examples: a list, or the name of a part of the data set it was trained on.
@@ -216,17 +216,18 @@ class FineTuned:
         part.replace(folder / CARD)
 
 
-def answers(model: nn.Module, batches: Any, task: Task) -> dict[str, Tensor]:
+def answers(model: nn.Module, batches: Any, task: Task, precision: str = "float32") -> dict[str, Tensor]:
     """What the model says about examples without labels: what the task keeps, (n, ...) by name, in their order."""
     import torch
 
+    from course_lib.devices import reckoning
     from course_lib.training.evaluation import join_batches, to_device
 
     was_training = model.training
     model.eval()
     found: dict[str, list[Tensor]] = {}
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), reckoning(model, precision):
             for batch in batches:
                 for name, tensor in task.keep(model(**to_device(batch, model)), batch).items():
                     found.setdefault(name, []).append(tensor.float().cpu())
@@ -248,6 +249,8 @@ def fine_tune(
     batch_tokens: int | None = None,
     train_layers: int | None = None,
     class_weights: bool = False,
+    teacher_logits: Tensor | None = None,
+    temperature: float = 2.0,
     reading: Reading | None = None,
     seed: int = 0,
     watchers: Sequence[Watcher] = (),
@@ -265,6 +268,8 @@ def fine_tune(
         batch_size, batch_tokens: examples, or positions with their padding, a batch; either or both.
         train_layers: None trains everything; n the last n layers and the head; 0 the head alone.
         class_weights: let every class count alike in the loss, however rare.
+        teacher_logits, temperature: a teacher's scores of the training examples, (n, K), which count for nine tenths of
+            the loss (`training.Distillation`; `distillation.soft_labels` makes them).
         reading: how texts become tokens.
         seed: of new weights, dropout and the order of the examples.
         watchers, progress: as in `training.fit`.
@@ -304,6 +309,18 @@ def fine_tune(
                 "class_weights count the labels of all examples first, and a stream is not held: leave one out."
             )
         loss = training.WeightedCrossEntropy(training.class_weights(train.columns["labels"], len(kind.labels)))
+    if teacher_logits is not None:
+        if not isinstance(kind, Classification) or class_weights or streamed:
+            raise ValueError(
+                "teacher_logits go with classification of examples that are held, and without class_weights: leave one out."
+            )
+        if tuple(teacher_logits.shape) != (len(examples), len(kind.labels)):
+            raise ValueError(
+                f"teacher_logits has shape {tuple(teacher_logits.shape)}; a row for each of the {len(examples):,} training examples and "
+                f"a column for each of the {len(kind.labels)} labels are needed."
+            )
+        train.columns["teacher_logits"] = teacher_logits
+        loss = training.Distillation(temperature)
     sizes = {"size": batch_size, "tokens": batch_tokens}
     if streamed:
         batches: Any = StreamedBatches(
@@ -381,8 +398,4 @@ def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
         built = task.head().from_pretrained(model, **task.configuration())
-    import torch
-
-    if torch.accelerator.is_available() and training.is_alone():  # several processes find their own devices in fit
-        built.to(torch.accelerator.current_accelerator())
-    return built, tokenizer
+    return training.on_accelerator(built), tokenizer

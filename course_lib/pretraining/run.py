@@ -390,9 +390,7 @@ def _model(
             f"length is {length} and the model has positions for {built.config.max_position_embeddings} tokens; give a "
             "smaller length."
         )
-    if torch.accelerator.is_available() and training.is_alone():  # several processes find their own devices in fit
-        built.to(torch.accelerator.current_accelerator())
-    return built
+    return training.on_accelerator(built)
 
 
 def _with_positions(model: nn.Module, positions: int) -> nn.Module:

@@ -16,15 +16,16 @@ from course_lib.training.checkpoints import prepare_output, save_model
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels
 from course_lib.training.history import Record, Step, Training
 from course_lib.training.loop import fit, versions
-from course_lib.training.losses import IGNORED, ModelLoss, WeightedCrossEntropy, class_weights
+from course_lib.training.losses import IGNORED, Distillation, ModelLoss, WeightedCrossEntropy, class_weights
 from course_lib.training.recipe import FINE_TUNING, Recipe
 from course_lib.training.seeds import set_seed
-from course_lib.training.sharing import is_alone, is_main_process, is_sharded
+from course_lib.training.sharing import is_alone, is_main_process, is_sharded, on_accelerator
 from course_lib.training.watching import LivePlot, ProgressBar, TensorBoard, Watcher
 
 __all__ = [
     "FINE_TUNING",
     "IGNORED",
+    "Distillation",
     "Evaluation",
     "LivePlot",
     "ModelLoss",
@@ -44,6 +45,7 @@ __all__ = [
     "is_main_process",
     "is_sharded",
     "logits_and_labels",
+    "on_accelerator",
     "prepare_output",
     "save_model",
     "set_seed",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.devices import reckoning
-from course_lib.training.losses import IGNORED, Batch, ModelLoss, item_counts
+from course_lib.training.losses import IGNORED, Batch, ModelLoss, for_model, item_counts
 from course_lib.training.sharing import Share, alone
 
 
@@ -111,8 +111,8 @@ def evaluate(
         for batch in batches:
             part = share.rows(batch)
             with reckoning(model, precision):
-                answer = model(**to_device(part.batch, model), **loss.arguments)
-                value = loss(answer, part.batch).reshape(-1).double().cpu()
+                answer = model(**to_device(for_model(loss, part.batch), model), **loss.arguments)
+                value = loss(answer, part.batch).reshape(-1).cpu().double()  # Apple's cards have no float64
             counts = item_counts(loss, part.batch) if part.size else torch.zeros_like(value)
             total = total + torch.where(counts > 0, value * counts, 0.0)
             items = items + counts

@@ -33,7 +33,7 @@ from course_lib.training import checkpoints
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels, to_device
 from course_lib.training.history import Record, Step, Training, better
 from course_lib.training.interrupts import Interrupts
-from course_lib.training.losses import Batch, ModelLoss, item_counts, weighted
+from course_lib.training.losses import Batch, ModelLoss, for_model, item_counts, weighted
 from course_lib.training.recipe import Recipe
 from course_lib.training.seeds import random_state, set_random_state
 from course_lib.training.sharing import (
@@ -276,7 +276,9 @@ class _Run:
             with quiet:
                 own = own_random_numbers(self.share, self.accelerator.device)
                 with reckoning(self.plain, self.recipe.precision), own:
-                    answer = self.model(**to_device(part.batch, self.plain), **self.loss.arguments)
+                    answer = self.model(
+                        **to_device(for_model(self.loss, part.batch), self.plain), **self.loss.arguments
+                    )
                     loss = self.loss(answer, part.batch)
                 counts = item_counts(self.loss, part.batch) if part.size else torch.zeros_like(everything)
                 # a mean over all items of the step, whoever has them; the gradients of the processes are averaged

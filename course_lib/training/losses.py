@@ -96,6 +96,54 @@ class WeightedCrossEntropy:
         return F.cross_entropy(logits.float().flatten(0, -2), labels, weights, ignore_index=IGNORED)
 
 
+class Distillation:
+    """A label, and beside it a teacher's probabilities (Hinton, Vinyals and Dean 2015).
+
+    loss = (1 - share) ce(label) + share T^2 KL(teacher_T || student_T),   p_T = softmax(logits / T)
+
+    The factor T^2 keeps the gradient as large as it is at T = 1 (section 2 of the paper). A batch has the teacher's
+    scores as teacher_logits (B, K), which the model is not given; a batch without them, as of dev, counts by its labels
+    alone.
+
+    Args:
+        temperature: T; above 1 the smaller probabilities count for more.
+        share: of the teacher, 0 to 1.
+    """
+
+    keeps = ("teacher_logits",)  # columns of a batch that are for the loss and not for the model
+
+    def __init__(self, temperature: float = 2.0, share: float = 0.9) -> None:
+        if not temperature > 0 or not 0 <= share <= 1:
+            raise ValueError(
+                f"temperature is {temperature} and share {share}; more than 0, and from 0 to 1, are needed."
+            )
+        self.temperature, self.share = temperature, share
+        self.arguments: dict[str, Any] = {}
+
+    def items(self, batch: Batch) -> float:
+        """Labels other than -100."""
+        return int((_labels(batch, "labels") != IGNORED).sum())
+
+    def __call__(self, answer: Any, batch: Batch) -> Tensor:
+        """logits (B, K), labels (B,) and teacher_logits (B, K) -> a tensor without dimensions."""
+        logits = answer.logits.float()
+        labels = _labels(batch, "labels").to(logits.device)
+        right = F.cross_entropy(logits, labels, ignore_index=IGNORED)
+        if "teacher_logits" not in batch:
+            return right
+        counted = labels != IGNORED
+        wanted = batch["teacher_logits"].to(logits)[counted] / self.temperature
+        said = F.log_softmax(logits[counted] / self.temperature, dim=-1)
+        apart = F.kl_div(said, F.log_softmax(wanted, dim=-1), reduction="batchmean", log_target=True)
+        return (1 - self.share) * right + self.share * self.temperature**2 * apart
+
+
+def for_model(loss: Any, batch: Batch) -> Batch:
+    """A batch without what is for the loss alone."""
+    own = getattr(loss, "keeps", ())
+    return {name: value for name, value in batch.items() if name not in own} if own else batch
+
+
 def item_counts(loss: Any, batch: Batch) -> Tensor:
     """How many items each term of a loss is the mean of, in this batch, (terms,)."""
     return torch.as_tensor(loss.items(batch), dtype=torch.float64).reshape(-1)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from course_lib.devices import chosen_device
 from course_lib.errors import TrainingError
 from course_lib.training.losses import Batch
 from course_lib.training.seeds import random_state, set_random_state
@@ -84,8 +85,7 @@ def accelerator() -> Accelerator:
 
     # Without graphics cards that can talk to each other (Apple's cannot) accelerate must be told that the processors are
     # meant, or each process trains for itself.
-    card = torch.accelerator.current_accelerator(check_available=True)
-    return Accelerator(device_placement=False, cpu=not is_alone() and (card is None or card.type == "mps"))
+    return Accelerator(device_placement=False, cpu=not is_alone() and chosen_device().type in ("cpu", "mps"))
 
 
 def is_sharded(connection: Accelerator | None = None) -> bool:
@@ -168,6 +168,14 @@ def own_random_numbers(share: Share, device: torch.device) -> Iterator[None]:
         if cards:
             torch.get_device_module(device).manual_seed(seed)
         yield
+
+
+def on_accelerator(model: nn.Module) -> nn.Module:
+    """The model on the graphics card, where there is one (`chosen_device`) and this process trains alone.
+
+    Several processes find their own cards in `training.fit`.
+    """
+    return model.to(chosen_device()) if is_alone() else model
 
 
 def is_main_process() -> bool:
