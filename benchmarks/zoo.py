@@ -107,7 +107,7 @@ def main() -> None:
             for name in names:
                 others = [one for one in of.get(name, []) if one["seed"] != seed]
                 of[name] = sorted([*others, run(name, language, data, seed)], key=lambda one: one["seed"])
-                print(seed, language, name, of[name][-1]["test"], of[name][-1]["seconds"], flush=True)
+                print(language, name, next(one for one in of[name] if one["seed"] == seed), flush=True)
                 keep(runs)
 
 

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -47,3 +50,16 @@ def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("COURSE_DEVICE", asked)
     with pytest.raises(CourseError, match=f"COURSE_DEVICE is '{asked}'"):
         chosen_device()
+
+
+SOURCES = sorted((Path(__file__).resolve().parents[1] / "notebooks" / "src").glob("*.py"))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_notebook_whose_models_would_go_to_a_card_keeps_to_the_processor(source: Path) -> None:
+    """Its cells mix them with tensors of its own, and its text speaks of the numbers of a processor."""
+    text = source.read_text(encoding="utf-8")
+    cells = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    moves = re.search(r"\b(fine_tune|train_classifier|pretrain|FineTuned\.load|leaderboard)\(", cells)
+    set_at = cells.find('os.environ["COURSE_DEVICE"] = "cpu"')
+    assert not moves or 0 <= set_at < moves.start()

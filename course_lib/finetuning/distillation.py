@@ -27,7 +27,7 @@ from course_lib.errors import DataError
 
 _LEFT_OUT = 0.1  # share of the units of a text that a copy lacks
 _JOINED = 0.25  # share of copies that end as another text does
-_CHUNK = 512  # texts that are read at once
+_CHUNK = 128  # texts that are read at once: the longest decides how much padding they have
 
 
 def soft_labels(teachers: Sequence[Any], examples: Sequence[Example]) -> Tensor:
@@ -119,8 +119,9 @@ def rewritten(
                 hidden = torch.rand(ids.shape, generator=generator, device=device) < share
                 hidden &= ~torch.isin(ids, special)
                 shown = ids.masked_fill(hidden, tokenizer.mask_token_id)
-                with torch.no_grad():
-                    logits = model(shown, found["attention_mask"].to(device)).logits[hidden].float()  # (hidden, V)
+                with torch.no_grad():  # scores for the hidden places alone: a vocabulary of them is long
+                    seen = model.bert(shown, found["attention_mask"].to(device)).last_hidden_state  # (B, T, H)
+                    logits = model.cls.predictions(seen[hidden]).float()  # (hidden, V)
                 logits[:, special] = -torch.inf
                 drawn = iter([])
                 if len(logits):

@@ -1278,7 +1278,7 @@ assert "市" in zh_guesses("股[MASK]大跌。")[0]
 
 # %% [markdown]
 # With one character in view it finds 指 (股指, the stock index) and 市 (股市): both are words, both fit. With none
-# it finds nothing.
+# it is nearly lost.
 #
 # For whole words in Chinese somebody must first **cut the text into words**. *chinese-bert-wwm* (Cui et al.
 # 2019) used a program for it, LTP, and then hid all characters of a word; `mask_tokens` takes the words as

@@ -19,6 +19,7 @@ import contextlib
 import csv
 import json
 import math
+import os
 import tempfile
 from pathlib import Path
 from time import perf_counter
@@ -47,6 +48,7 @@ from course_lib.wordpiece import train_wordpiece
 
 MINI = Path("../data/mini_bert").resolve()  # a BERT that the course pretrained, for section 9
 workplace = Path(tempfile.mkdtemp())  # all files of this notebook go there
+os.environ["COURSE_DEVICE"] = "cpu"  # as in the text; notebook 11 tells of graphics cards
 
 
 def results(name):
@@ -1242,7 +1244,7 @@ plots.Table(
 # %%
 FEW, ALL = 0, 2
 zh, library, en = "headlines, zh", "which library?", "headlines"
-assert round(100 * mean_test(zh, "pretrained", FEW)) == 56
+assert round(100 * mean_test(zh, "pretrained", FEW)) == 55
 assert round(100 * mean_test(zh, "random", ALL)) == 58
 assert round(100 * mean_test(library, "pretrained", FEW)) == 59
 assert round(100 * mean_test(library, "random", FEW)) == 35
@@ -1251,14 +1253,15 @@ assert [
     round(100 * mean_test(en, way, ALL)) for way in ("pretrained", "random", "counted words")
 ] == [31, 14, 41]
 for task in worth["tasks"]:
-    assert mean_test(task, "counted words", ALL) > mean_test(task, "pretrained", ALL)
+    ahead = mean_test(task, "counted words", ALL) - mean_test(task, "pretrained", ALL)
+    assert abs(ahead) < 0.01 if task == zh else ahead > 0.05
     assert mean_test(task, "pretrained", ALL) > mean_test(task, "random", ALL)
 
 # %% [markdown]
 # Look at the three side by side:
 #
 # - **Chinese headlines.** mini_bert_zh has read many headlines, without labels. With 50 labelled
-#   ones it gets 56 % right; new weights need all 1,230 to get 58 %. That is what pretraining is
+#   ones it gets 55 % right; new weights need all 1,230 to get 58 %. That is what pretraining is
 #   worth.
 # - **Which library?** mini_bert has read docstrings, of other packages. With 50 examples 59 %, new
 #   weights 35 %.
@@ -1266,14 +1269,15 @@ for task in worth["tasks"]:
 #   it is worth nothing. With all 1,230 it gets 31 % right and new weights 14 %, but counted words
 #   41 %. **Pretraining pays where its texts and the task are of one world.**
 #
-# And in all three, counted words are ahead in the end, when there are examples enough. A BERT that
-# was pretrained for an hour or two is no strong classifier; it is a frugal one. (The embedded
-# model of notebook 07 has read far more.)
+# In the end, when there are examples enough, counted words are ahead in two of the three, and level in
+# Chinese. A BERT that read so little is no strong classifier; it is a frugal one. (The embedded model
+# of notebook 07 has read far more.)
 #
 # One thing more. The same was measured before mini_bert's third run: 57 % of the libraries with 50
 # examples, 28 % of the English headlines with all. An hour more brought the perplexity down by a
-# quarter, and hardly moved these tasks (the seeds differ by more). **A better loss is not yet a
-# better classifier**: measure what you want.
+# quarter, and hardly moved these tasks (the seeds differ by more). mini_bert_zh had a predecessor too,
+# whose perplexity was 33 where it is now 18: with 50 examples it had 56 %, with all 77 % in place of
+# 79 %. **A better loss is not yet a better classifier**: measure what you want.
 
 # %% [markdown]
 # ## 11 · A new head on a frozen encoder

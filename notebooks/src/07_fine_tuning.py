@@ -18,6 +18,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import tempfile
 from pathlib import Path
 from time import perf_counter
@@ -40,6 +41,7 @@ tokenizer = pretrained.load_tokenizer()
 # The numbers in the text belong to the embedded model; with another one, the checks on them are skipped.
 EMBEDDED = pretrained.find_model().origin == "embedded"
 workplace = Path(tempfile.mkdtemp())  # all files of this notebook go there
+os.environ["COURSE_DEVICE"] = "cpu"  # as in the text; notebook 11 tells of graphics cards
 
 
 def measured(name):

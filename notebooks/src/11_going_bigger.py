@@ -44,6 +44,7 @@ from course_lib.training.sharing import Share
 
 GIB = 2**30  # bytes
 workplace = Path(tempfile.mkdtemp())  # all files of this notebook go there
+os.environ["COURSE_DEVICE"] = "cpu"  # as in the text; notebook 11 tells of graphics cards
 
 # %% [markdown]
 # Everything in this course ran on a processor with two cores. What if the model is ten times
@@ -494,10 +495,15 @@ check.state_bytes(state_bytes)
 # `fine_tune(data)`, `pretrain`, `python -m course_lib train ...`: **nothing in them names a device.**
 # *accelerate* is a small library that finds out what there is, and how many processes are to work
 # together.
+#
+# Where there is an NVIDIA card, models go to it. The environment variable **COURSE_DEVICE** decides
+# otherwise: the notebooks set it to `cpu`, so that you see the numbers that the text speaks of. On a Mac,
+# `mps` asks for Apple's card; we have not tried it.
 
 # %%
 device = PartialState().device
-print("device:", device, "· processes:", PartialState().num_processes)
+print("accelerate found:", device, "· processes:", PartialState().num_processes)
+print("chosen for models:", devices.chosen_device())
 print("bfloat16 by itself:", devices.native_bfloat16(device))
 assert device.type == "cpu" or torch.accelerator.is_available()
 
@@ -514,6 +520,18 @@ assert device.type == "cpu" or torch.accelerator.is_available()
 #
 # For a model of your own, in a loop of your own, it is two lines: `model.to(device)`, and each batch
 # `.to(device)`. Numbers agree to rounding only: a card adds up in another order.
+#
+# **What a card is worth**, once, as it was: mini_bert_zh, the course's Chinese BERT, was pretrained on one
+# core of a Xeon first, then with the same command and larger batches on an H100 that did other work beside:
+
+# %%
+run = json.loads(Path("../data/mini_bert_zh/pretraining.json").read_text(encoding="utf-8"))
+on_card = run["recipe"]["steps"] * run["batch_tokens"] / run["seconds"]
+on_core = 6_500 * 4_096 / (71 * 60)  # its predecessor: 71 minutes
+print(
+    f"{on_core:,.0f} positions a second on the core, {on_card:,.0f} on the card: {on_card / on_core:.0f} times"
+)
+assert 50 < on_card / on_core < 150
 
 # %% [markdown] items="002-81"
 # The program of 2018 needed to be told. Notebook 06 has its other options; these are the last ones:
