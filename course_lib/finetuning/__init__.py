@@ -13,6 +13,7 @@ sentences.py  next sentence
 words.py      masked words, next words
 tuned.py      fine_tune, and the model that comes of it
 classifiers.py  the same for a model of the zoo
+distillation.py  a small model learns from trained ones
 command.py    python -m course_lib train, evaluate, predict
 """
 

@@ -1293,7 +1293,28 @@ plots.Table(
 # **teacher**. A label says one thing of a text: which class. A trained model's probabilities say more: which other class the
 # text could have been, and how nearly. To learn from them is called
 # [distillation](../docs/glossary.md#distillation) (Hinton, Vinyals and Dean 2015).
-#
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "text": plots.Box(0, 1, "a text", 0, 0.8),
+        "teacher": plots.Box(1.4, 0, "teacher: bert_CNN,\ndoes not learn", 1, 1.5),
+        "student": plots.Box(1.4, 2, "student: TextCNN,\nlearns", 2, 1.5),
+        "p": plots.Box(3.1, 0, "probabilities p\n(B, K)", 1, 1.2),
+        "q": plots.Box(3.1, 2, "probabilities q\n(B, K)", 2, 1.2),
+        "kl": plots.Box(4.7, 1, "KL: how far is\nq from p?", 5, 1.2),
+        "label": plots.Box(4.7, 2.6, "the label,\nif there is one", 0, 1.2),
+        "loss": plots.Box(6.1, 1.8, "loss", 5, 0.7),
+    },
+    arrows=[
+        ("text", "teacher"), ("text", "student"), ("teacher", "p"), ("student", "q"), ("p", "kl"), ("q", "kl"),
+        ("kl", "loss"), ("label", "loss"),
+    ],
+    alt="One text goes to the teacher, which does not learn, and to the student, which does. Each gives probabilities. How far "
+    "the student's are from the teacher's, and the label if there is one, make the loss.",
+)  # fmt: skip
+
+# %% [markdown]
 # `bert_cnn`, trained above, is the teacher. Of which training headline is it least sure, among those that it has right?
 
 # %%
@@ -1338,7 +1359,7 @@ for before, copy, k in list(zip(some, copies, likely, strict=True))[:4]:
 # %% [markdown]
 # Odd sentences, but their words are those of headlines, and the teacher says of each what it could be.
 #
-# **Predict:** the student listens to its teacher, and half of its texts nobody ever wrote. Can it be better than the same TextCNN
+# **Predict:** the student listens to its teacher, and a third of its texts nobody ever wrote. Can it be better than the same TextCNN
 # was with the labels? Better than its teacher?
 
 # %%
@@ -1368,8 +1389,9 @@ assert student_on_dev > on_dev - 0.02
 rows = []
 for name, of in taught["students"].items():
     if "random" in of:
-        alone, learned = runs[name]["random"]["test"], of["random"]["test"]
-        rows.append([name, f"{100 * alone:.2f}", f"{100 * learned:.2f}", f"{100 * (learned - alone):+.2f}", f"{taught['published'][name]:.2f}"])  # fmt: skip
+        alone, learned = 100 * runs[name]["random"]["test"], 100 * of["random"]["test"]
+        shown_as = [f"{alone:.2f}", f"{learned:.2f}", f"{learned - alone:+.2f}"]
+        rows.append([name, *shown_as, f"{taught['published'][name]:.2f}"])
 best_teacher = max(100 * one["test"] for one in taught["teachers"].values())
 print(f"the best of the five teachers: {best_teacher:.2f}")
 plots.Table(
