@@ -428,7 +428,9 @@ def _bind_texts(scene: Scene, node: ast.Call, arguments: list[str]) -> dict[str,
 def _source_call(scene: Scene, node: ast.AST | None) -> Call | None:
     """The failing call from the source, where no layer is involved."""
     frame = scene.site_frame
-    if node is not None and ("JUMP" in frame.opcode or frame.opcode == "TO_BOOL"):
+    # From Python 3.13 on, a comparison that decides a branch asks for the truth of its result in the same instruction.
+    decides = frame.opcode == "COMPARE_OP" and str(scene.error).startswith("Boolean value of Tensor")
+    if node is not None and ("JUMP" in frame.opcode or frame.opcode == "TO_BOOL" or decides):
         # `if tensor:` fails in the jump, whatever made the tensor
         return Call("truth", "bool", {"input": scene.value(node)}, {"input": frame.text(node)})
     match node:
