@@ -6,7 +6,7 @@ The recipe: 2 epochs (3 for tags), batches of 32 (16 questions with answers), Ad
 after 10 % warm-up, clipping at 1, bfloat16 where it is native; the last epoch's weights are scored, not the best ones, for
 dev is all that some sets have. Trainer has the same recipe in what it calls by the same names, group_by_length and fused
 AdamW included. Columns and scores are ours on both sides. English sets have the embedded model; it knows two thirds of the
-Chinese characters as [UNK], so the Chinese sets have mini_bert_zh, which this course pretrained in an hour.
+Chinese characters as [UNK], so the Chinese sets have mini_bert_zh, which this course pretrained.
 
 Repeats are left out where a set has texts of train in dev or test. Results are added to those that the file has; no times
 are kept, for sets may run side by side. MODEL names another model than the embedded one for the English sets.

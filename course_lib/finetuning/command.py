@@ -198,7 +198,7 @@ def _check_zoo_options(arguments: argparse.Namespace, of_zoo: bool) -> None:
         )
     if (arguments.models or arguments.seeds != 1) and arguments.model != "all":
         raise DataError("--models and --seeds go with --model all.")
-    if (arguments.unlabelled or arguments.temperature) and not arguments.teacher:
+    if (arguments.unlabelled or arguments.temperature is not None) and not arguments.teacher:
         raise DataError("--unlabelled and --temperature go with --teacher: give the folder of a trained classifier.")
     if arguments.teacher and arguments.model == "all":
         raise DataError("--teacher goes with one model, and --model is all: name a model.")

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -53,13 +52,18 @@ def soft_labels(teachers: Sequence[Any], examples: Sequence[Example]) -> Tensor:
                 f"A teacher has the labels {', '.join(teacher.task.labels)}, and another {', '.join(teachers[0].task.labels)}; "
                 "give teachers with the same labels in the same order."
             )
-    total: Tensor | None = None
+    said = []
     for teacher in teachers:
         prepared = teacher.task.prepare(list(examples), teacher.tokenizer, labelled=False)
         batches = teacher.task.reading_batches(prepared, teacher.tokenizer)
-        given = answers(teacher.model, batches, teacher.task, teacher.precision)["logits"].double().softmax(dim=-1)
-        total = given if total is None else total + given
-    return (total / len(teachers)).clamp(min=1e-12).log().float()
+        said.append(answers(teacher.model, batches, teacher.task, teacher.precision)["logits"])
+    return together(said)
+
+
+def together(scores: Sequence[Tensor]) -> Tensor:
+    """What several teachers say as one: the logarithm of the mean of their probabilities, (n, K) each -> (n, K)."""
+    mean = sum(one.double().softmax(dim=-1) for one in scores) / len(scores)
+    return mean.clamp(min=1e-12).log().float()
 
 
 def altered(examples: Sequence[Example], copies: int, seed: int = 0, unit: str | None = None) -> list[Example]:
@@ -94,7 +98,7 @@ def rewritten(
     """Copies of texts in which a masked language model has written other tokens, n * copies in all.
 
     Each token is hidden with probability `share`; what stands there then is drawn from the model's probabilities, so the
-    copies are texts as the model knows them, and most stay near to what they were.
+    copies are texts as the model knows them, and most stay near to what they were. The second text of a pair stays as it is.
 
     Args:
         model: a `BertForMaskedLM`; it is read where it is, on a graphics card or not.
@@ -108,7 +112,8 @@ def rewritten(
     made: list[Example] = []
     try:
         for _ in range(copies):
-            for chunk in _chunks(examples):
+            for start in range(0, len(examples), _CHUNK):
+                chunk = examples[start : start + _CHUNK]
                 texts = [example.text for example in chunk]
                 found = tokenizer(
                     texts, padding=True, truncation=True, return_tensors="pt", return_offsets_mapping=True,
@@ -137,9 +142,3 @@ def rewritten(
     finally:
         model.train(was_training)
     return made
-
-
-def _chunks(examples: Sequence[Example]) -> Iterator[list[Example]]:
-    waiting = iter(examples)
-    while chunk := list(islice(waiting, _CHUNK)):
-        yield chunk

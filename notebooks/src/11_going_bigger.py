@@ -44,7 +44,7 @@ from course_lib.training.sharing import Share
 
 GIB = 2**30  # bytes
 workplace = Path(tempfile.mkdtemp())  # all files of this notebook go there
-os.environ["COURSE_DEVICE"] = "cpu"  # as in the text; notebook 11 tells of graphics cards
+os.environ["COURSE_DEVICE"] = "cpu"  # as in the text; section 3 tells of graphics cards
 
 # %% [markdown]
 # Everything in this course ran on a processor with two cores. What if the model is ten times
