@@ -33,8 +33,8 @@ from benchmarks.zoo_thucnews import PUBLISHED, WORD_MODELS
 COPIES = 4
 TEACHERS = ("bert", "bert_CNN", "bert_RNN", "bert_RCNN", "bert_DPCNN")
 TEACHER = {"encoder": "mini_bert_zh", "batch_size": 128, "learning_rate": 2e-4, "epochs": 3}
-STUDENT: dict[str, Any] = {"batch_size": 256, "learning_rate": 1e-3, "epochs": 3, "temperature": 2.0}
-STUDENTS: dict[str, dict[str, Any]] = {"FastText": {"batch_size": 512, "learning_rate": 2e-3}}
+STUDENT: dict[str, Any] = {"batch_size": 1024, "learning_rate": 2e-3, "epochs": 6, "temperature": 2.0}
+STUDENTS: dict[str, dict[str, Any]] = {}
 
 
 def copies(work: Path, number: int) -> None:

@@ -136,7 +136,10 @@ def evaluate(
 def to_device(batch: Batch, model: nn.Module) -> dict[str, Tensor]:
     """The batch where the model is."""
     weight = next(model.parameters(), None)
-    return {name: value if weight is None else value.to(weight.device) for name, value in batch.items()}
+    if weight is None:
+        return dict(batch)
+    ahead = weight.device.type == "cuda"  # without waiting for the card: what is copied is set aside first
+    return {name: value.to(weight.device, non_blocking=ahead) for name, value in batch.items()}
 
 
 def join_batches(name: str, tensors: list[Tensor]) -> Tensor:

@@ -268,7 +268,7 @@ class _Run:
         # items of each term of the loss, (terms,)
         everything = torch.stack([item_counts(self.loss, batch) for batch in batches]).sum(dim=0)
         parts = [self.share.rows(batch) for batch in batches]
-        value, last = 0.0, len(parts) - 1
+        losses, last = [], len(parts) - 1
         self.optimizer.zero_grad(set_to_none=True)
         for number, part in enumerate(parts):
             # only the last batch of a step tells the other processes of its gradients
@@ -283,8 +283,10 @@ class _Run:
                 counts = item_counts(self.loss, part.batch) if part.size else torch.zeros_like(everything)
                 # a mean over all items of the step, whoever has them; the gradients of the processes are averaged
                 loss = weighted(loss, counts / everything.clamp(min=1e-30) * self.share.processes)
-                value += loss.item() / self.share.processes
+                losses.append(loss.detach())
                 self.accelerator.backward(loss)
+        # asked for only now: a graphics card is waited for once a step, with all its work before it
+        value = sum(one.item() for one in losses) / self.share.processes
         value, stops = sum_over_processes(self.share, value, float(interrupts.asked))
         if not math.isfinite(value):
             self._diverged(value, batches)
