@@ -84,6 +84,9 @@ def apply(diagnosis: Diagnosis, fix: Fix) -> Any:
     for name, value in list(names.items()):
         if isinstance(value, torch.nn.Module) and value is replaced:  # a loop's variable still holds the old layer
             names[name] = eval(ast.unparse(target), names)
+    called = diagnosis.expression.partition("(")[0]
+    if isinstance(replaced, torch.nn.Module) and called.isidentifier() and called not in names:
+        names[called] = eval(ast.unparse(target), names)  # from Python 3.12 on, a comprehension's variable is gone
     try:
         return eval(diagnosis.expression, names)
     except SyntaxError:
