@@ -211,7 +211,7 @@ def heatmaps(
     columns: int = 3,
     limits: tuple[float, float] = (0.0, 1.0),
 ) -> Picture:
-    """Several square matrices over the same tokens, side by side: attention heads, for example.
+    """Several square matrices over the same tokens, side by side, under one scale: attention heads, for example.
 
     Args:
         matrices: each (T, T); row = from which token, column = to which token.
@@ -224,13 +224,15 @@ def heatmaps(
     rows = -(-count // columns)
     side = 7.6 / min(columns, count)
     figure, axes = new_figure(7.8, (side + 0.55) * rows, rows, min(columns, count))
-    for index, place in enumerate(np.atleast_1d(axes).flat):
+    places = np.atleast_1d(axes)
+    for index, place in enumerate(places.flat):
         if index >= count:
             place.set_visible(False)
             continue
-        _draw_matrix(place, np.asarray(matrices[index], dtype=float), labels, labels, limits, SEQUENTIAL)
+        mesh = _draw_matrix(place, np.asarray(matrices[index], dtype=float), labels, labels, limits, SEQUENTIAL)
         place.set_title(printable(titles[index]), fontsize=11)
         place.tick_params(labelsize=8)
+    figure.colorbar(mesh, ax=places, fraction=0.03, pad=0.02).outline.set_visible(False)
     return picture(figure, alt)
 
 

@@ -1,9 +1,11 @@
 """A vocabulary of one's own: WordPiece, trained on any texts, as a tokenizer of transformers.
 
-WordPiece (Schuster and Nakajima 2012; Wu et al. 2016, section 4.1; Devlin et al. 2019) begins with single characters
-and joins, again and again, the two neighbouring pieces that stand together most often, until the vocabulary has its
-size. The trainer of the library `tokenizers` is used, with what BERT does before: lower case, accents off, blanks
-around every Chinese character, words split at blanks and punctuation.
+It begins with single characters and joins, again and again, the two neighbouring pieces that stand together most often,
+until the vocabulary has its size. That is byte-pair encoding (Sennrich, Haddow and Birch 2016), by which the library
+`tokenizers` trains word pieces; WordPiece as first described (Schuster and Nakajima 2012; Wu et al. 2016, section 4.1)
+joins the two that make the texts most probable, and the program that made BERT's list was never published. The pieces are
+used in the same way. Before that comes what BERT does: lower case, accents off, blanks around every Chinese character,
+words split at blanks and punctuation.
 
 Chinese characters stand alone by that, so each is one piece, and pieces such as "##中", for one within a word, are not
 learned. BERT's own Chinese vocabulary has them, 7,321 of its 21,128 pieces, and its tokenizer never gives one: a third

@@ -276,6 +276,7 @@ def _wrong_rates(step: int, steps: int, warmup: int, highest: float) -> Iterator
     up = step / warmup if warmup else 1.0
     left = steps - warmup
     climbing = step < warmup
+    yield "with a warm-up of 0 there is no rise: step 0 has the highest rate", 0.0 if step == warmup == 0 else _rate(step, steps, warmup, highest)  # fmt: skip
     yield "the rate stays up after the warm-up. It falls to 0 in a straight line", highest * (up if climbing else 1)
     yield "there is no warm-up in it: it falls from the start", highest * (steps - step) / steps
     yield "it falls as if there had been no warm-up, so it jumps down where the warm-up ends. Divide by steps - warmup", highest * (up if climbing else (steps - step) / steps)  # fmt: skip

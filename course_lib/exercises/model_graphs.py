@@ -38,6 +38,8 @@ def same_answers(answer: Any) -> str:
         ("differences of +1 and -1, whose sum is 0", a[:1, :2], a[:1, :2] + torch.tensor([1.0, -1.0]), 1e-4, False),
         ("a nan on one side", a, nan, 1e-4, False),
         ("shapes (2, 3) and (1, 3), which would broadcast", a[:1].repeat(2, 1), a[:1], 1e-4, False),
+        ("numbers of 1000 that differ by 0.005", torch.full((1, 2), 1000.0), torch.full((1, 2), 1000.005), 1e-4, False),
+        ("equal tensors and no tolerance", a, a.clone(), 0.0, True),
     ]
     for words, one, other, tolerance, right in cases:
         got = answer(one.clone(), other.clone(), tolerance)
@@ -56,6 +58,8 @@ def same_answers(answer: Any) -> str:
             "differences of +1 and -1, whose sum is 0": "False is wanted: differences must not cancel. Take abs before you add or take the mean",
             "a nan on one side": "False is wanted: every comparison with nan is false, so ask whether the difference is small, not whether it is large",
             "shapes (2, 3) and (1, 3), which would broadcast": "False is wanted: torch repeats the smaller one silently. Compare the shapes first",
+            "numbers of 1000 that differ by 0.005": "False is wanted: torch.allclose also allows a share of the number, rtol=1e-5. Give rtol=0 as well",
+            "equal tensors and no tolerance": "True is wanted: no number differs by more than 0. Take <=, not <",
         }  # fmt: skip
         raise Mistake(f"{where} {hints[words]}.")
     return "That is the heart of `verify_onnx`."

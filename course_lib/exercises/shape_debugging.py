@@ -190,7 +190,7 @@ _BATCHES = (
     (13, (9,)),
     (3, (3,) * 17),
 )
-_CHAIN = "torch.stack(hidden_states, dim=1) is (B, L, T, H), a convolution makes (B, L, T, 1) of it, its maximum over T is (B, L), and the linear layer makes (B, K)"  # fmt: skip
+_CHAIN = "torch.stack(hidden_states, dim=1) is (B, S, T, H) for S hidden states, a convolution makes (B, S, T, 1) of it, its maximum over T is (B, S), and the linear layer makes (B, K)"  # fmt: skip
 
 
 @exercise(_NOTEBOOK, "Mend the model")
@@ -263,8 +263,8 @@ def _scores(model: nn.Module, sizes: Sizes, states: tuple[Tensor, ...], mask: Te
         (batch, tokens, classes): "there is a row for each token. Take the maximum over the tokens before the linear layer",
         (batch, layers, classes): "there is a row for each layer. The linear layer takes the maxima of all layers at once",
         (classes, batch): "texts and classes have changed places",
-        (batch, 1, classes): "there is a dimension too many in the middle. The maxima are (B, L) before the linear layer",
-        (batch, classes, 1): "there is a dimension too many at the end. The maxima are (B, L) before the linear layer",
+        (batch, 1, classes): "there is a dimension too many in the middle. The maxima are (B, S), S hidden states, before the linear layer",
+        (batch, classes, 1): "there is a dimension too many at the end. The maxima are (B, S), S hidden states, before the linear layer",
         (classes,): "there is one row for all texts together. Each text has its own: the maximum is over the tokens alone",
         (batch,): "there is one number a text, as after an argmax or a maximum. All K scores are wanted",
         (batch, tokens): "there is one number a token. Take the maximum over the tokens, then the linear layer",

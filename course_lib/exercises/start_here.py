@@ -28,7 +28,7 @@ def read_a_shape(answer: Any) -> str:
     if answer == 0:
         raise Mistake("0 is the position of B in the shape. How many texts there are is the number that stands there.")
     expect(answer == 3, f"{answer} is not in the shape (3, 7, 384) at all. Which of its three numbers counts texts?")
-    return "B comes first in every tensor of this course: three texts."
+    return "B comes first in every tensor that goes into BERT or comes out of it: three texts."
 
 
 @exercise(_NOTEBOOK, "Read an error message", wanted="value")

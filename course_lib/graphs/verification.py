@@ -1,8 +1,8 @@
 """Does the graph compute what the model computes? `verify_onnx(path, model)`.
 
 The file is checked by ONNX's own checker. Then onnxruntime and PyTorch answer the same inputs: several batch sizes and
-lengths, with padding. Each output may differ by the tolerance. That finds a graph that is secretly of one size, one that
-lost an input, or one that was recorded in training mode.
+lengths, with padding. Each output may differ by the tolerance. That finds a graph that is secretly of one size, or one
+that lost an input. It cannot find dropout that was recorded in training mode: onnxruntime takes it out.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@
 # BERT turns a text into vectors: lists of numbers. The BERT that comes with this course was then
 # trained further, on pairs of texts that belong together, so that texts with much the same
 # meaning get vectors that point in much the same direction. (A BERT fresh from its first training
-# does this far less well.) It has never seen our six sentences.
+# does this far less well.) Nobody told it which of our six sentences belong together.
 #
-# You need not understand the code yet. Notebook 01 explains every line of it.
+# You need not understand the code yet. Notebook 01 explains the tokenizer, the model and the mean.
 
 # %%
 import torch
@@ -52,7 +52,9 @@ similarity.shape
 
 # %% [markdown]
 # *Cosine similarity* is 1 for vectors of the same direction, and near 0 for vectors that have
-# nothing to do with each other.
+# nothing to do with each other. `normalize` gives every vector the length 1; then the cosine of two
+# vectors is the sum of the products of their numbers, and `vectors @ vectors.T` computes it for all
+# pairs at once.
 #
 # **Predict before you run the next cell.** Which pairs of sentences will be most alike? No pair
 # shares a word that matters.
@@ -361,8 +363,8 @@ for path in sorted(files.folder.iterdir()):
 # | `tokenizer.json`, `tokenizer_config.json` | how text is cut into tokens |
 #
 # An old project's folder, spelled `bert_pretain`, holds just three: the configuration, the weights
-# and `vocab.txt`. Those three are enough here too. Whatever else stands in the list above is notes
-# for people and for other programs.
+# and `vocab.txt`. Those three are enough here too. The other files that the cell above printed are
+# notes for people and settings of other programs.
 #
 # The embedded model's weights are checked against the published fingerprint (sha256), so that
 # you know what you run. The result is remembered until the file changes.

@@ -272,8 +272,8 @@ assert torch.allclose(with_mask, alone, atol=1e-4)
 assert 0.2 < (with_mask - without_mask).norm() / length < 0.35 or not EMBEDDED
 
 # %% [markdown]
-# With the mask, the sentence gets the same vector in a batch as alone, up to rounding. Without
-# it, more than a quarter of it changes, and there is no error.
+# With the mask, the sentence gets the same vector in a batch as alone, up to rounding. Without the
+# mask, the vector moves by more than a quarter of its own length, and no error tells you.
 #
 # One old page says the mask is a *FloatTensor*. Whole numbers and True or False work as well:
 # **0 hides, everything else keeps.**
@@ -311,13 +311,14 @@ assert torch.allclose(first_text(additive), first_text(inverted), atol=1e-4)
 #
 # Write `count_tokens(input_ids, attention_mask)`: for each text of the batch, how many tokens
 # are neither padding nor `[CLS]` nor `[SEP]`? The result has shape (B,). The check makes its
-# own ids, with the `[CLS]` and `[SEP]` of our tokenizer (101 and 102).
+# own ids, with the `[CLS]` and `[SEP]` of our tokenizer (`tokenizer.cls_token_id`,
+# `tokenizer.sep_token_id`).
 
 
 # %%
 def count_tokens(input_ids, attention_mask):
     # BEGIN SOLUTION
-    cls, sep = 101, 102
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     inside = (input_ids != cls) & (input_ids != sep) & (attention_mask == 1)
     return inside.sum(dim=1)
     # END SOLUTION
@@ -376,7 +377,7 @@ plots.bars(
 # %% [markdown]
 # Here half of all parameters are the table of words. In bert-base-uncased it is about a fifth,
 # in bert-large-uncased a tenth. With a vocabulary four times as large, as in
-# bert-base-multilingual-cased, it is half again.
+# bert-base-multilingual-cased, it is about half once more.
 
 # %%
 assert not EMBEDDED or 0.50 < parts["word embeddings"] / counted < 0.53
@@ -809,9 +810,9 @@ joined_text = pooling.masked_mean(pooling.concat_last(outputs.hidden_states), ma
 assert torch.allclose(concatenated(joined_text), averaged(route_1), atol=1e-5)
 
 # %% [markdown] items="001-06 001-07"
-# *What is the original BERT way?*, the question asks. There is none, says the answer. For
-# sentences that is right: the paper uses the `[CLS]` output of the last layer alone, and trains
-# everything. But it also tries BERT as a frozen source of features (section 5.3). For **named
+# *What is the original BERT way* to use the last four layers?, the question asks. There is none, says
+# the answer. For whole sentences that is right: there the paper uses no four layers, but the `[CLS]`
+# output of the last one, and trains everything. But it also tries BERT as a frozen source of features (section 5.3). For **named
 # entities**, token by token, joining the last four layers was the best of the ways it tried,
 # and came close to full fine-tuning.
 
@@ -963,8 +964,8 @@ assert torch.stack(looked.attentions)[:, 0][..., mask[0] == 0].max() < 1e-6
 
 # %% [markdown] items="002-108"
 # An old page prints `len(output)` as 4, with hidden states and attentions. Today it is 5: an
-# empty `cross_attentions` is there as soon as attentions are asked for. It belongs to decoders,
-# which also look at a second text. One more reason to use names.
+# empty `cross_attentions` is there as soon as attentions are asked for. It is for those decoders that
+# also look at a second text, for example one to be translated. One more reason to use names.
 
 # %%
 assert len(looked) == 5 and looked.cross_attentions == ()
@@ -1029,7 +1030,8 @@ plots.heatmaps(
 )
 
 # %% [markdown]
-# Read a row: *who looks*. Read a column: *who is looked at*.
+# Dark blue is a weight of 0, yellow a weight of 1. A row shows *who looks* (names on the left), a
+# column *who is looked at* (names below).
 #
 # - The first head is nearly perfect: each token looks at the one before it.
 # - The second connects equal words (*cat*, *mat*) across the two texts. It leaves `.` and `[SEP]`
@@ -1164,7 +1166,8 @@ bank.shape
 
 # %% [markdown]
 # To draw vectors of H numbers on paper, we keep the two directions in which they differ most
-# (*principal components*).
+# (*principal components*). Each small plot has two directions and a scale of its own, so compare
+# places within a plot. The numbers 1 to 8 are the sentences, in the order of the list.
 #
 # **Predict:** from which layer on can you tell the two meanings apart?
 
@@ -1182,7 +1185,7 @@ plots.scatters(
     groups=meanings,
     marks=[str(i + 1) for i in range(8)],
     alt="Four scatter plots of the vector of the word bank in eight sentences. In layer 1 the two "
-    "meanings are mixed; in layers 2, 3 and 6 river lies on one side and money on the other.",
+    "meanings overlap from left to right; in layers 2, 3 and 6 river lies on one side and money on the other.",
 )
 
 # %%
@@ -1194,11 +1197,12 @@ if EMBEDDED:
         assert apart == (layer >= 2)
 
 # %% [markdown]
-# In layer 1 the two are still mixed. From layer 2 on, river lies on one side and money on the
-# other: the neighbours have told the word what it means.
+# Look from left to right, the direction in which the eight vectors differ most. In layer 1 rivers and
+# money overlap. From layer 2 on, river lies on one side and money on the other: the neighbours have told
+# the word what it means. (A slanting line parts the two in layer 1 already. There it begins.)
 #
-# One number a layer says the same: how similar are two *banks* of the same meaning, and of
-# different meanings?
+# Cosine similarity uses all H numbers, not two directions alone. For each layer: how similar are two
+# *banks* of the same meaning, and two of different meanings? Watch the distance of the two curves.
 
 # %%
 unit = torch.nn.functional.normalize(bank, dim=-1)
@@ -1214,7 +1218,7 @@ plots.lines(
     y_title="cosine similarity",
     alt="Two curves over the hidden states. In the embeddings both are 1. From the first layer on, "
     "banks of different meaning are less similar than banks of the same meaning; the gap grows up "
-    "to layer 3 and then stays about the same.",
+    "to layer 3 and is a little smaller in the last two.",
 )
 
 # %%
@@ -1232,10 +1236,10 @@ if EMBEDDED:
 # | one label for a text or a pair | `pooler_output`, or `last_hidden_state` pooled with the mask | (B, H) | 02, 07 |
 # | a label for each token (names, places) | `last_hidden_state` | (B, T, H) | 08 |
 # | an answer's start and end in a text | `last_hidden_state` | (B, T, H) | 08 |
-# | similarity of texts, search | masked mean of `last_hidden_state` | (B, H) | this one |
+# | similarity of texts, search | masked mean of `last_hidden_state` | (B, H) | 00 |
 # | features for another model, nothing fine-tuned | the last four of `hidden_states` | (B, T, 4H) | this one |
 # | a CNN (convolutional network) over all layers | `hidden_states`, stacked | (B, L+1, T, H) | 03, 09 |
-# | to see what a head does | `attentions`, with eager attention | L of (B, N, T, T) | 10 |
+# | to see what a head does | `attentions`, with eager attention | L of (B, N, T, T) | this one, 10 |
 #
 # One page says that `pooler_output` is "not a good summary" and that a mean is better; another
 # says that it depends. The second is right: it depends on how the model was trained, and on

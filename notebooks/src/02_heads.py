@@ -426,6 +426,7 @@ plots.points(
 # %% [markdown]
 # How to read it:
 #
+# - **Black dot:** the mean of ten seeds. **Dashed line:** the masked mean, to compare with.
 # - **From seed to seed** (thick): another start, another order. Two or three points.
 # - **With other headlines** (thin): dev is only 410 headlines. Draw 410 of them again and again, the same one more than
 #   once if it so happens, and see how far the accuracy moves (*bootstrap*, Efron 1979). In 95 % of the draws it stays
@@ -453,7 +454,8 @@ if OURS:
 
     several = [f"masked mean, last four {way}" for way in ("joined", "averaged")]
     unclear = ["mean over padding too", "masked mean, learned mix of layers"]
-    unclear += ["[CLS], last four joined", "masked max, last four joined"]
+    unclear += [f"masked max, last four {way}" for way in ("joined", "averaged")]
+    unclear += ["[CLS], last four joined"]
     assert all(
         apart(name) and 0.02 < rows[name]["minus_masked_mean"] < 0.04 for name in several
     )
@@ -472,8 +474,8 @@ if OURS:
 # - Of the last layer, the masked mean is better than `[CLS]`, the maximum and the pooler.
 # - The last four layers, joined or averaged, give the mean some three points more. Their intervals just leave out 0, and
 #   we looked at thirteen heads: take it as a hint.
-# - **Open:** the learned mix, counting the padding, and `[CLS]` or the maximum of four layers joined. Their intervals
-#   contain 0 and reach three to five points to one side of it.
+# - **Open:** the learned mix, counting the padding, `[CLS]` of four layers joined, and the maximum of four layers, joined
+#   or averaged. Their intervals contain 0 and reach three to five points to one side of it.
 # - Multi-sample dropout changes little: its whole interval lies within one point of 0.
 
 # %% [markdown]
@@ -522,7 +524,7 @@ if EMBEDDED:
 # ### Padding changes answers
 #
 # The mean over padding did not do badly: in that run every text was padded to 32 tokens, in training
-# and on dev alike. The harm comes when the padding is another than in training. We take our probe
+# and on dev alike. The harm comes when there is more or less padding than in training. We take our probe
 # and 64 headlines, pad them more and more, and give it the masked mean and the plain one.
 #
 # **Predict:** for how many of the 64 does the *class* change, with 40 tokens more?
@@ -566,8 +568,9 @@ for name, known_as in (("padded mean", "plain mean"), ("mean", "masked mean")):
     print(f"   {known_as:<12} {other[name]['another_class']:.1%} of the answers change")
 
 # %% [markdown]
-# Our probe was trained on masked means, so plain ones are strange to it. In the last lines, from the
-# kept run, each head gets what it was **trained** on, and still the plain mean fails. A loader that
+# Our probe was trained on masked means, so plain ones are strange to it. In the kept run (the last
+# lines) each head gets the *kind* of mean that it was trained on, and only the number of padding tokens
+# has changed. Still 14 % of the plain mean's answers change. A loader that
 # pads to the longest text of each batch changes the padding all the time.
 
 # %% [markdown]
@@ -654,8 +657,8 @@ if EMBEDDED:
 # *What is the original BERT way?*, a forum question asked in notebook 01. Here are the numbers to the
 # answer (Devlin et al. 2019, section 5.3, table 7): named entities in news (CoNLL-2003), on the frozen
 # features of bert-base. The head was two layers of a bidirectional LSTM, a recurrent network, and a
-# classifier for each token. *F1* is a mean of two shares: how many names found are right, and how many
-# of the right ones are found.
+# classifier for each token. *F1* is the harmonic mean of two shares: of the names that were found, those that
+# are right; and of the true names, those that were found. It is low if either of them is low.
 
 # %%
 paper = {
@@ -705,9 +708,9 @@ if OURS:
     assert 0.04 < rows["TF-IDF, no BERT"]["accuracy"] - final["tfidf"] < 0.06
 
 # %% [markdown]
-# Both are five points lower than on dev. Choosing on dev is one reason. But hardly anything was chosen
-# for TF-IDF, and it falls as far: the test headlines seem to be harder as well. The distance between
-# the two has stayed.
+# Both are five points lower than on dev. Choosing on dev is one reason. But for TF-IDF one number alone
+# was chosen there, and it falls as far. Chance is another: these are 410 other headlines, and two such
+# sets may well differ by five points. The distance between the two has stayed.
 
 
 # %% [markdown] items="002-117"
@@ -904,7 +907,7 @@ plots.Table(
     [
         ["BertForPreTraining", "tokens, pooler", "word head, H → 2", "(B, T), (B,)", "the sum of two"],
         ["BertForMaskedLM", "tokens", "word head", "(B, T): the word, or -100", "cross entropy"],
-        ["BertLMHeadModel", "tokens", "word head", "(B, T): the next token", "cross entropy"],
+        ["BertLMHeadModel", "tokens", "word head", "(B, T): the ids; the head shifts them", "cross entropy"],
         ["BertForNextSentencePrediction", "pooler", "H → 2", "(B,): 0 = continues", "cross entropy"],
         ["BertForSequenceClassification", "pooler", "dropout, H → K", "(B,) or (B, K)", "by problem_type"],
         ["BertForMultipleChoice", "pooler of each text", "dropout, H → 1", "(B,): which text", "cross entropy"],
@@ -1320,8 +1323,8 @@ list(causal.__dataclass_fields__)
 # decoders alone; both come below.
 #
 # Such a model writes: take the scores at the last place, choose a word, append it, go on.
-# **Greedy** takes the best word each time; **sampling** draws one by its probability. A *temperature* below 1 divides the
-# scores before the softmax, and so makes the likely words likelier still.
+# **Greedy** takes the best word each time; **sampling** draws one by its probability. Before the softmax
+# the scores may be divided by a *temperature*: below 1 it makes the likely words likelier still, above 1 all words more alike.
 
 # %%
 start = tokenizer("Hello, my dog", add_special_tokens=False, return_tensors="pt")["input_ids"]
@@ -1518,8 +1521,9 @@ if pretrained.find_model().name.endswith("finetuned-mrpc"):
 # %% [markdown] items="004-68"
 # ### One of several texts
 #
-# Which of four endings fits the story (*RocStories*, *SWAG*)? Each ending goes through BERT with the
-# story, alone, and gets **one** score; the softmax goes over the four scores. The input has a
+# Which of several endings fits the story (*SWAG* has four, the test of *ROCStories* two)? Each ending goes
+# through BERT with the story and without the other endings, and gets **one** score. The softmax goes
+# over the scores of all endings, here four. The input has a
 # dimension more: (B, M, T) for M choices. It costs as much as a batch of B · M texts.
 
 # %%
@@ -1681,8 +1685,8 @@ print(*load_report("BertForSequenceClassification"), sep="\n")
 
 # %% [markdown]
 # Seven parts are unexpected: the two heads of pretraining. Two are missing: the new classifier. **Both are
-# as they should be.** You would worry if a part of the encoder were missing, or if you loaded a
-# model as the very thing it was saved as. The texts that old pages print say the same in other words:
+# as they should be.** Worry if a part of the encoder is missing. Worry too if *anything* is missing when
+# you load a model as the very class that was saved. The texts that old pages print say the same in other words:
 # "This IS expected if you ... another task", "This IS NOT expected if you ... exactly identical".
 #
 # Our library says it in sentences, and does not load at all when a part of the encoder is missing:
@@ -1761,7 +1765,7 @@ quiz("02_heads")
 # - A frozen encoder reads each text once; a probe on its vectors trains in a second or two. Standardise them first.
 # - Compare with a baseline, over seeds, **and** with an interval over examples; look at the test part once.
 # - An interval that contains 0 does not say *equal*.
-# - Layers further in can hold more for a task than the last one. The embedded model was tuned for the mean.
+# - The layers before the last can add something: the last four together did better than the last alone. The embedded model was tuned for the mean.
 # - An answer must not depend on neighbours or on padding. Test it: each text alone, and in a batch.
 # - Eight heads: what is classified, from which vectors, with which labels. **-100 does not count; 0 = continues.**
 # - Word heads share one matrix with the embeddings. Without `is_decoder`, a next-word head sees the answer.

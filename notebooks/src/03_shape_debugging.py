@@ -117,7 +117,8 @@ convolution(photos).shape
 # 48 − 7 + 1 = 42.
 #
 # One answer in the forum says that the output has the same height and width "with proper padding".
-# *Padding* puts p zeros at both ends, and then it has: with p = (k − 1) / 2, for an odd k.
+# *Padding* puts p zeros at both ends, and then it has: with p = (k − 1) / 2, for an odd k. (A
+# max-pooling puts minus infinity there, which is never the maximum.)
 
 # %%
 same = nn.Conv2d(3, 5, kernel_size=(3, 7), padding=(1, 3))
@@ -194,7 +195,9 @@ check.output_length(output_length)
 #
 # $$n_\text{out} = \left\lfloor \frac{n + 2p - d\,(k - 1) - 1}{s} \right\rfloor + 1$$
 #
-# All of PyTorch's convolutions and poolings count like this, in each direction they slide over:
+# `Conv1d`, `Conv2d`, `MaxPool1d` and `MaxPool2d` count like this, in each direction they slide over.
+# (A pooling with `ceil_mode=True` rounds up. Transposed convolutions and adaptive poolings count in
+# another way.)
 #
 # | layer | reads | slides over |
 # |---|---|---|
@@ -498,7 +501,9 @@ model.conv = nn.Conv2d(13, 13, kernel_size=(3, 768))
 model(sent_id, mask)
 
 # %% [markdown]
-# 9,118,464 = 768 · 31 · 383 comes from none of the shapes here. The layer has 27 million weights, more
+# 9,118,464 = 768 · 31 · 383. The formula above tells what that is: a 3 × 3 window makes 62 × 766 of
+# 64 × 768, `MaxPool2d(2)` makes 31 × 383 of that, and 768 would be the channels. So the number fits
+# another model, not this one. The layer has 27 million weights, more
 # than the whole embedded BERT. **13 numbers go in.**
 # (`Flatten` has nothing to do here any more. It begins at dimension 1, so the batch is safe.)
 
@@ -672,6 +677,7 @@ for finding in findings:
 # 1. Each layer has **one filter** of shape (3, H) with its bias, and no filter sees another layer.
 # 2. **A window is three neighbouring tokens with a real token in the middle; where a neighbour is
 #    padding, or missing at an end of the text, zeros stand for it.** So padding changes nothing.
+#    (The check takes other windows too, as long as padding changes nothing.)
 # 3. ReLU, then the **maximum over the windows**: one number a layer, (B, `layers`).
 # 4. A linear layer makes the scores of it, (B, `classes`): plain scores, without a softmax.
 #
@@ -691,10 +697,10 @@ def mended(layers, hidden, classes):
 
         def forward(self, hidden_states, mask):
             padding = (mask == 0)[:, None, :]  # (B, 1, T)
-            x = torch.stack(hidden_states, dim=1)  # (B, L, T, H)
+            x = torch.stack(hidden_states, dim=1)  # (B, S, T, H): S = layers
             x = x.masked_fill(padding[..., None], 0)  # the neighbours that are padding
-            x = torch.relu(self.conv(x))[..., 0]  # (B, L, T): one window around each token
-            x = x.masked_fill(padding, float("-inf")).amax(dim=-1)  # (B, L)
+            x = torch.relu(self.conv(x))[..., 0]  # (B, S, T): one window around each token
+            x = x.masked_fill(padding, float("-inf")).amax(dim=-1)  # (B, S)
             return self.linear(x)  # (B, K)
 
     return Mended()
@@ -705,8 +711,8 @@ def mended(layers, hidden, classes):
 check.mended(mended)
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>Say the shapes aloud: stack (B, L, T, H) → convolution (B, L, T, 1) → maximum over T (B, L)
-# → linear (B, K). <code>groups=layers</code> gives each channel a filter of its own. <code>padding=(1, 0)</code> adds a zero
+# <details><summary>Hint 1</summary>Say the shapes aloud; S is the argument <code>layers</code>, the number of hidden states
+# (13 for bert-base): stack (B, S, T, H) → convolution (B, S, T, 1) → maximum over T (B, S) → linear (B, K). <code>groups=layers</code> gives each channel a filter of its own. <code>padding=(1, 0)</code> adds a zero
 # vector at both ends of the text, and nothing to H.</details>
 # <details><summary>Hint 2</summary>The mask is needed twice. Before the convolution <code>masked_fill</code> writes zeros into the
 # vectors of padding, (B, 1, T, 1); after it, minus infinity into the windows with padding in the middle, (B, 1, T),
@@ -734,7 +740,7 @@ from course_lib.datasets import load_dataset
 from course_lib.heads import HeadOutput
 from course_lib.training import fit, set_seed
 
-del layers, image, other, theirs  # a quarter of a gigabyte that is not needed any more
+del layers, image, other, theirs  # a third of a gigabyte that is not needed any more
 tokenizer, encoder = pretrained.load_tokenizer(), pretrained.load_model()
 data = load_dataset(Path("../data/headlines_en"))
 K, H, L = len(data.labels), encoder.config.hidden_size, encoder.config.num_hidden_layers
@@ -760,9 +766,8 @@ def cached(texts, label_ids):
 
 train = cached(data.train.texts[::2], data.train.label_ids[::2])  # half of them will do here
 dev = cached(data.dev.texts, data.dev.label_ids)
-train[
-    "hidden"
-].shape  # (texts, layers, tokens, H), with 16 bits a number (half precision) to save memory
+# (texts, L + 1, tokens, H), with 16 bits a number (half precision) to save memory
+train["hidden"].shape
 
 # %% [markdown]
 # The head below is right about padding: vectors of `[PAD]` are zero before the convolution, and only
@@ -1089,9 +1094,13 @@ check.squared_error(squared_error)
 # %% [markdown] items="002-59"
 # ## One text for three tables
 #
-# An embedding answers a number beyond its rows with *index out of range in self*, whoever asks. It
-# may be a token, a position or a type: another tokenizer's id, a text of over 512 tokens, or types
-# 1 and 2 for 0 and 1.
+# An embedding that is asked for a row it does not have raises *index out of range in self*. The words
+# are the same for all three tables. So ask which number is too large: a token (another tokenizer's id),
+# a position (a text of over 512 tokens) or a type (1 and 2 in place of 0 and 1).
+#
+# That is on the processor. On an NVIDIA card this fault, and a label out of bounds, reads *CUDA error:
+# device-side assert triggered*, often at a later, innocent line. Restart the kernel, run the same
+# batch on the processor, and read the error there.
 
 # %% tags=["raises-exception"] raises="IndexError: index out of range in self"
 tokens, places = nn.Embedding(99, 24), nn.Embedding(512, 24)
@@ -1100,7 +1109,8 @@ tokens(long_text) + places(torch.arange(513))
 
 # %% [markdown]
 # 512 positions are 0 to 511: a text may have 512 tokens, and not one more. transformers' own BERT
-# fails before it asks the table:
+# fails with other words. Without `token_type_ids`, it cannot expand its row of 512 zeros. With them,
+# *The size of tensor a (513) must match the size of tensor b (512)*. Both mean: over 512 tokens.
 
 # %% tags=["raises-exception"] raises="RuntimeError: The expanded size of the tensor (513) must match the existing size (512)"
 assert classifier(long_text[:, :512]).logits.shape == (1, 7)
@@ -1109,8 +1119,8 @@ classifier(long_text)
 # %% [markdown]
 # ## A report with three classes missing
 #
-# The log on the repository's page ends with an error, after the last epoch: of ten classes three
-# occurred in the test neither as labels nor as guesses.
+# The page of a repository that trains text classifiers shows the log of a run. After the last epoch
+# it ends with an error: three of the ten classes occurred in the test neither as labels nor as guesses.
 
 # %% [markdown]
 # ### Exercise 7 · Mend the report (8 minutes)
@@ -1147,7 +1157,8 @@ def report(right, guessed, names):
 check.report(report)
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>The error names the parameter that is missing. What does it expect, names or numbers?</details>
+# <details><summary>Hint 1</summary>Run the line above on a small test of your own: the error ends with <em>Try specifying the
+# labels parameter</em>. What does <code>labels</code> expect, names or numbers?</details>
 # <details><summary>Hint 2</summary><code>labels=range(len(names))</code>: all label numbers, in the order of the names.</details>
 
 # %% [markdown]
@@ -1161,8 +1172,8 @@ classification_report(right, guessed, target_names=names)
 # %% [markdown] items="002-44"
 # ### A model that prints itself strangely
 #
-# The same repository's log has a line `<bound method Module.parameters of Model(...`. It printed
-# the *method* `model.parameters`, without calling it. Print the model; or count.
+# The same log has a line `<bound method Module.parameters of Model(...`. The program printed the
+# *method* `model.parameters` without calling it. Print `model` instead, or count its parameters.
 
 # %%
 head = LayersCNN(L + 1, groups=L + 1)
@@ -1248,12 +1259,12 @@ quiz("03_shape_debugging")
 # %% [markdown]
 # ## Summary
 #
-# - Convolutions and poolings read (batch, channels, places). n + 2p − d(k − 1) − 1 over s, rounded
-#   down, plus 1.
+# - Convolutions and poolings read (batch, channels, places). Of n places,
+#   ⌊(n + 2p − d(k − 1) − 1) / s⌋ + 1 remain.
 # - `cat` makes a dimension longer, `stack` makes a new one. Layers are channels: `stack(dim=1)`.
 # - A 3-D input counts as one image. So the forum's mistake raises nothing with a batch of one.
 # - Weights know no batch: (out, in / groups, height, width).
-# - `view` counts off anew, `transpose` exchanges. `squeeze` takes a number.
+# - `view` counts off anew, `transpose` exchanges. Give `squeeze` the dimension that is to go.
 # - Find the line, the tensor, its shape, in this order; mend where the number was made, not where
 #   it hurts.
 # - The worst mistakes raise nothing. Batches of one and three, more padding, other neighbours

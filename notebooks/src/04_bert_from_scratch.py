@@ -42,22 +42,24 @@ print(f"L = {L} layers, H = {H}, N = {N} heads of D = {D}, F = {F_}")
 #
 # BERT is the *encoder* half of the Transformer (Vaswani et al. 2017): a stack of equal layers
 # that turns one row of vectors into another. An article that writes BERT by hand compares it with
-# ready-made convolutional networks, and rightly: somebody trains it once, at great cost
-# (*pretraining*; BERT's needs no labels); you take it and train it a little more on your own task
-# (*fine-tuning*). The article asks you to read about the Transformer first, and copies the encoder
+# ready-made convolutional networks for images, and rightly. In both cases somebody trains the network
+# once, at great cost (*pretraining*; BERT's needs no labels). You take the trained network and train
+# it a little more on your own task (*fine-tuning*). The article asks you to read about the Transformer first, and copies the encoder
 # layer from there without showing it. We write it in full.
 
 # %% tags=["picture"]
 plots.diagram(
     boxes={
-        "ids": plots.Box(0, 0, "ids, types, mask\n(B, T) each", 0, 1.2),
+        "ids": plots.Box(0, 0, "ids, types\n(B, T) each", 0, 1.2),
         "emb": plots.Box(1.45, 0, "Embeddings\n(B, T, H)", 1, 1.1),
         "l1": plots.Box(2.7, 0, "Layer 1\n(B, T, H)", 2, 0.95),
         "dots": plots.Box(3.55, 0, "...", 6, 0.5),
         "ll": plots.Box(4.4, 0, "Layer L\n(B, T, H)", 2, 0.95),
         "pool": plots.Box(5.65, 0, "Pooler\n(B, H)", 3, 0.95),
-        "att": plots.Box(1.9, 1.25, "attention:\ntokens exchange", 4, 1.35),
-        "ff": plots.Box(3.5, 1.25, "feed-forward:\neach token alone", 5, 1.35),
+        "mask": plots.Box(0, 1.25, "mask\n(B, T)", 0, 1.2),
+        "each": plots.Box(1.3, 1.25, "in each\nlayer:", 6, 0.8),
+        "att": plots.Box(2.7, 1.25, "attention: tokens\nlook at each other", 4, 1.5),
+        "ff": plots.Box(4.5, 1.25, "feed-forward:\neach token alone", 5, 1.35),
     },
     arrows=[
         ("ids", "emb"),
@@ -65,12 +67,13 @@ plots.diagram(
         ("l1", "dots"),
         ("dots", "ll"),
         ("ll", "pool"),
-        ("att", "l1"),
-        ("ff", "l1"),
+        ("mask", "each"),
+        ("each", "att"),
+        ("att", "ff"),
     ],
-    alt="BERT from left to right: ids, types and mask, (B, T) each, go into the embeddings, "
-    "(B, T, H), through layers 1 to L, all (B, T, H), and the last one into the pooler, "
-    "(B, H). Each layer consists of attention, where tokens exchange, and of "
+    alt="BERT from left to right: ids and types, (B, T) each, go into the embeddings, (B, T, H), "
+    "through layers 1 to L, all (B, T, H), and the last one into the pooler, (B, H). The mask goes "
+    "into each layer. There attention, where tokens look at each other, comes first, and then "
     "feed-forward, where each token is alone.",
 )
 
@@ -536,10 +539,10 @@ assert torch.equal(ways["scores minus infinity"], ways["scores minus 32768"])
 # to 1. The last two are right. They differ in one case only, a text without any token:
 
 # %%
-nothing = torch.full((4,), True)
-print(row.masked_fill(nothing, -math.inf).softmax(-1))
-print((row - 32768 * nothing).softmax(-1))
-assert row.masked_fill(nothing, -math.inf).softmax(-1).isnan().all()
+all_padding = torch.full((4,), True)
+print(row.masked_fill(all_padding, -math.inf).softmax(-1))
+print((row - 32768 * all_padding).softmax(-1))
+assert row.masked_fill(all_padding, -math.inf).softmax(-1).isnan().all()
 
 # %% [markdown]
 # Not a number, and it spreads to all that is computed from it. The second row means nothing
@@ -547,11 +550,12 @@ assert row.masked_fill(nothing, -math.inf).softmax(-1).isnan().all()
 # (Google's code adds −10000, ours −32768, half of what float16 can hold.)
 #
 # The mask is (B, T) and the scores (B, T, T), so it needs a dimension in the middle: it hides
-# **columns**, those who are looked at.
+# **columns**, the tokens that are looked at. In the maps below, each row is a token that looks, and
+# each column a token that is looked at. The brighter a square, the more weight it has.
 
 # %%
-hidden = (1 - mask)[:, None, :] * -32768.0  # (B, 1, T): 0 to see, -32768 not to see
-weights = (scores + hidden).softmax(dim=-1)
+hide = (1 - mask)[:, None, :] * -32768.0  # (B, 1, T): 0 to see, -32768 not to see
+weights = (scores + hide).softmax(dim=-1)
 assert weights[0][:, padding[0]].max() == 0
 assert torch.allclose(weights.sum(-1), torch.ones(B, T))
 
@@ -567,8 +571,8 @@ plots.heatmaps(
 )
 
 # %% [markdown]
-# The rows of `[PAD]` are still there. Padding looks at the text, and gets vectors that nobody
-# uses. That is harmless.
+# The rows of `[PAD]` are still there: padding looks at the text, and gets vectors too. No real token
+# reads them. They do harm only where *you* use them, as a mean without the mask does (notebook 01).
 
 # %% [markdown]
 # ### Why divide by √D?
@@ -642,7 +646,7 @@ check.attention_head(attention_head)
 # %%
 head_1 = weights @ v_1  # (B, T, D)
 library = ours.encoder.layer[0].attention.self
-additive = hidden[:, None]  # (B, 1, 1, T): one more dimension, for the heads
+additive = hide[:, None]  # (B, 1, 1, T): one more dimension, for the heads
 mixed, library_weights = library(x, additive, causal=False, explicit=True)
 assert torch.allclose(mixed[..., :D], head_1, atol=1e-5)
 assert torch.allclose(library_weights[:, 0], weights, atol=1e-6)
@@ -663,7 +667,7 @@ head_1.shape, mixed.shape, library_weights.shape
 loop = []
 for n in range(N):
     q_n, k_n, v_n = (part[..., n * D : (n + 1) * D] for part in (q, k, v))
-    weights_n = (q_n @ k_n.transpose(1, 2) / math.sqrt(D) + hidden).softmax(-1)
+    weights_n = (q_n @ k_n.transpose(1, 2) / math.sqrt(D) + hide).softmax(-1)
     loop.append(weights_n @ v_n)
 loop = torch.cat(loop, dim=-1)  # (B, T, N * D) = (B, T, H)
 assert torch.allclose(loop, mixed, atol=1e-5)
@@ -854,7 +858,8 @@ wide.shape, after_layer.shape
 
 # %% [markdown]
 # This is the first layer's output, and it agrees with transformers. *Each token alone*: here the
-# fourth token gives the same whether the others are there or not. Then, a layer in one picture.
+# fourth token gives the same whether the others are there or not. The picture after that shows a
+# whole layer.
 
 # %%
 alone = F.gelu(linear(after_attention[:, 3:4], f"{first_layer}.intermediate.dense"))
@@ -870,10 +875,10 @@ plots.diagram(
         "add2": plots.Box(4.5, 0, "+, LayerNorm\n(B, T, H)", 4, 1.1),
     },
     arrows=[
-        ("x", "add1", "the way round"),
+        ("x", "add1", "residual"),
         ("x", "att"),
         ("att", "add1"),
-        ("add1", "add2", "the way round"),
+        ("add1", "add2", "residual"),
         ("add1", "ff"),
         ("ff", "add2"),
     ],
@@ -926,7 +931,7 @@ def bert_by_hand(ids, types, mask):
     table = "embeddings.{}_embeddings.weight"
     x = w[table.format("word")][ids] + w[table.format("token_type")][types]
     x = norm(x + w[table.format("position")][: ids.shape[1]], "embeddings.LayerNorm")
-    hidden = (1 - mask)[:, None, None, :] * -32768.0
+    hide = (1 - mask)[:, None, None, :] * -32768.0
     states = [x]
     for number in range(L):
         layer = f"encoder.layer.{number}"
@@ -934,7 +939,7 @@ def bert_by_hand(ids, types, mask):
             split(linear(x, f"{layer}.attention.self.{part}"))
             for part in ("query", "key", "value")
         )
-        weights = (q @ k.transpose(-1, -2) / math.sqrt(D) + hidden).softmax(-1)
+        weights = (q @ k.transpose(-1, -2) / math.sqrt(D) + hide).softmax(-1)
         heads = (weights @ v).transpose(1, 2).flatten(2)
         x = x + linear(heads, f"{layer}.attention.output.dense")
         x = norm(x, f"{layer}.attention.output.LayerNorm")
@@ -995,8 +1000,9 @@ assert len(w) == 5 + 16 * L + 2
 ]
 
 # %% [markdown]
-# Loading is **strict**: every name of the encoder must be there, with its shape. What is passed
-# over would stay random, in silence. When something does not fit, the message should say why:
+# The course's loading is **strict**: every name of the encoder must be there, with its shape; only the
+# pooler and a head may be new. transformers draws what is missing at random, and only prints a
+# warning: read it. When something does not fit, the message should say why:
 
 # %%
 from course_lib.errors import ModelFilesError
@@ -1122,8 +1128,8 @@ five = [{**parts[r.name], "word embeddings": 0} for r in shown if r.documented =
 assert len(five) == 5 and all(part == five[0] for part in five)
 
 # %% [markdown] items="002-63 002-64 002-65 002-66 002-67"
-# In every layer, two thirds of the parameters are in the feed-forward part. What differs between
-# the models of base size is the word table, nothing else. 110M is right, rounded, for the two
+# In every layer, two thirds of the parameters are in the feed-forward part. Between the models of
+# base size, the number of parameters differs in the word table alone. 110M is right, rounded, for the two
 # English ones: 109 and 108. The multilingual ones have 178 (cased: 104 languages, the recommended
 # one) and 167 (uncased: 102, the older one), the Chinese one, simplified and traditional, has 102.
 # The large ones have 335 and 334, not 340.
@@ -1149,8 +1155,8 @@ assert abs(drawn.std() - 0.02) < 0.001 and 0.03 < beyond < 0.06
 # %% [markdown] items="003-11"
 # The article draws its positions with `torch.randn`, standard deviation 1 (1000 of them, not 512),
 # and its words come from `nn.Embedding`, which draws with 1 too. That is **50 times** BERT's 0.02.
-# Is it important? A model that knows nothing should find all V words alike. Its loss, minus the
-# logarithm of the right word's probability, is then ln V.
+# Is it important? A model that knows nothing should find all V words alike: each has the probability
+# 1/V. The loss of a word is −ln(probability of the right word), so it is then −ln(1/V) = ln V.
 # `BertForMaskedLM` has a head that guesses words by multiplying with the word table once more
 # (*tied* weights). We draw the tables with 0.02, with 1, and with 1 beside a head with a matrix of
 # its own.
@@ -1251,8 +1257,8 @@ assert without_layers.shape == (2, 10, 768)
 without_layers.shape
 
 # %% [markdown] items="003-19"
-# The same. **A shape test alone proves little.** (And segments are never random: they are 0 up to
-# the first `[SEP]`, then 1.) Two tests that tell more: does the argument `m` do anything, and
+# The same. **A shape test alone proves little.** (And segments are never random: they are 0 up to and
+# including the first `[SEP]`, 1 for the second text and its `[SEP]`, and 0 for padding.) Two tests that tell more: does the argument `m` do anything, and
 # does padding change the answer?
 
 # %%
@@ -1288,8 +1294,8 @@ assert torch.allclose(ours_padded, ours_alone, atol=1e-5)
 # | embeddings | the sum as it is | the sum, LayerNorm, dropout |
 # | new weights | tables with spread 1 | tables and linear layers with 0.02, biases 0 |
 # | positions | up to 1000 | up to 512 |
-# | head width | 768, of one head or of all cannot be seen | D = H / N = 64 for one head |
-# | activation | ReLU in the head that guesses words; in the layers not shown | exact GELU in both |
+# | head width | 768; the article does not say whether for one head or for all together | D = H / N = 64 for one head |
+# | activation | ReLU in the head that guesses words; the article does not show that of the layers | exact GELU in both |
 # | pooler | Linear and tanh hidden inside the next-sentence head | a part of the model, for any head |
 # | hidden states, attentions | dropped | handed out on request |
 #
@@ -1404,8 +1410,8 @@ if EMBEDDED:
     assert math.sqrt(H) > 15 * words[ids].norm(dim=-1).mean()
 
 # %% [markdown]
-# The tanh form does next to nothing. Positions of spread 1 have length √H, about 20, and words have
-# 1: they drown. The missing mask looks harmless at 0.96; with 45 more `[PAD]` it is 0.77. Every one
+# The tanh form does next to nothing. A position vector of spread 1 has length √H, about 20, and a word
+# vector has length 1, so the words drown in the positions. The missing mask looks harmless at 0.96; with 45 more `[PAD]` it is 0.77. Every one
 # of these models runs, gives the right shapes, and raises nothing.
 #
 # Read the figure with care. It says what a change does to weights **that were trained without

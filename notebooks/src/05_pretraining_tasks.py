@@ -14,6 +14,7 @@
 # leads to the cell that explains it.
 
 # %%
+import itertools
 import json
 import math
 import random
@@ -52,7 +53,7 @@ print(f"V = {V:,} tokens, H = {H}, L = {L} layers")
 # (The embedded model of the other notebooks cannot take its place: it has no heads for these tasks. It
 # learned by imitating a larger model, *distillation*, and by comparing sentences.)
 #
-# *The article* is one that writes BERT by hand; *the notes* are notes on the source code of transformers. What
+# *The article* is one from the web that builds BERT by hand in PyTorch; *the notes* are notes on the source code of transformers. What
 # they say about pretraining is shown here, and put right where it is wrong.
 
 # %% [markdown] items="003-20"
@@ -521,8 +522,8 @@ with torch.no_grad():
     answer = model(inputs, labels=labels, next_sentence_label=follows)
     reference = theirs(input_ids=inputs, labels=labels, next_sentence_label=follows)
 logs = answer.prediction_logits.log_softmax(dim=-1)
-at = labels != -100
-words = -logs[at].gather(1, labels[at][:, None]).mean()
+label_places = labels != -100
+words = -logs[label_places].gather(1, labels[label_places][:, None]).mean()
 pair = -answer.seq_relationship_logits.log_softmax(dim=-1)[0, follows[0]]
 print(f"words {words:.4f} + pair {pair:.4f} = {words + pair:.4f}")
 print(f"library {answer.loss:.4f}, transformers {reference.loss:.4f}")
@@ -550,8 +551,8 @@ assert alone[0].loss is None and alone[1].loss is None
 # **None, and nobody says a word.** `BertForPreTraining` wants both labels or gives no loss. For hidden
 # words alone take `BertForMaskedLM`.
 #
-# exp(loss) is the *perplexity*: as unsure as a fair choice among that many words. A model that knows
-# nothing has V.
+# exp of the loss of the **hidden words** (not of the sum) is the *perplexity*: the model is as unsure as if
+# it had to choose fairly among that many words. Here it is about 5. A model that knows nothing has V.
 
 # %% [markdown]
 # ### Exercise 3 · The loss of hidden words (10 minutes)
@@ -814,7 +815,7 @@ assert ratio["ratio"] < 0.85 and added["ratio"] < 0.6
 # | 100 / 0 / 0 | never asked | anything: nothing was learned there |
 # | 80 / 20 / 0 | a random word | c: what stands there tells nothing, and is ignored |
 # | 80 / 0 / 20 | always the right word | 1, whatever stands there |
-# | **80 / 10 / 10** | right half the time | c / (c + 1/V): **high if w fits, low if not** |
+# | **80 / 10 / 10** | right half the time | about c / (c + 1/V): **high if w fits, low if not** |
 #
 # (The last one by Bayes: kept, and so it was w, has c; random, and it happens to be w, has 1/V; both are
 # tried equally often.) Random words make the model doubt what it reads, kept words make it believe; only
@@ -928,11 +929,11 @@ assert visible["80/0/20"][0] > visible["80/10/10"][0] > visible["80/20/0"][0]
 assert visible["80/10/10"][0] > visible["100/0/0"][0]
 
 # %% [markdown]
-# As the table says. The model of `[MASK]` alone was never asked about a word that it sees, and its head says
-# nothing about it. With random words only, what stands there is worth nothing. With kept words only, the
-# answer is a copy.
+# The order is that of the table, the heights are not yet: the training was short. Kept words only is on its
+# way to 1. The two models without kept words give 0.01, which is what frequencies alone give. They have
+# hardly begun, so this figure cannot tell *never asked* from *not learned yet*. The longer runs come next.
 #
-# ### Longer, and with several seeds
+# ### Longer, and with two seeds
 #
 # The same four mixes, trained longer on the docstrings of five packages: two layers of 256, too long
 # for a notebook, so the results are kept with the course. Of held-out text one word in ten was replaced by a word from
@@ -1031,8 +1032,8 @@ for mix in ("80/0/20", "80/10/10"):
 # %% [markdown]
 # We looked for small differences and found a large one that we had not expected: **without kept words the model had
 # not even begun.** After 800 steps it guesses by frequency, as if it saw no context, and its vectors tell less of a
-# sentence than before the training. With a tenth or a fifth of kept words, the loss is more than one lower. Such a *plateau* stands at the beginning of every pretraining; here
-# the kept words shorten it. Why is our guess, not a result: copying a visible word teaches the layers at once
+# sentence than before the training. With a tenth or a fifth of kept words, the loss is more than one lower. Such a
+# *plateau* is common at the beginning of pretraining (notebook 06 looks inside one); here the kept words shorten it. Why is our guess, not a result: copying a visible word teaches the layers at once
 # to carry a word to where it is asked for, and looking at the neighbours builds on that.
 #
 # So this table is **no test of the first reason**, the missing `[MASK]` in fine-tuning: two of the four have learned too
@@ -1063,8 +1064,8 @@ plots.Table(
 # 40 % better than 15 % for large models (Wettig et al. 2023). ELECTRA (Clark et al. 2020) went the other way, and
 # made *is this word the right one?* the whole task, asked of every token.
 #
-# So: 80/10/10 makes a model that checks what it reads, and frozen vectors that know their own words. For
-# fine-tuning it matters little.
+# So: 80/10/10 makes a model that checks what it reads, and in the paper's table its frozen vectors are the best.
+# For fine-tuning it matters little.
 
 # %% [markdown] items="003-24"
 # ## 7 · The same words hidden, or new ones each time?
@@ -1222,7 +1223,7 @@ able = ~torch.isin(plain_ids, torch.tensor(tokenizer.all_special_ids))
 
 
 def torn_words(**how):
-    """Of the words of several pieces that are hidden at all, the share of which a piece is left in view."""
+    """Among words of several pieces with at least one piece hidden: the share that still shows another piece."""
     draws = torch.Generator().manual_seed(0)
     _, labels = masking.mask_tokens(plain_ids, able, MASK, V, generator=draws, **how)
     goes_on = continues[plain_ids] & able
@@ -1448,7 +1449,7 @@ order = random.Random(0).sample(range(len(unread_ids)), len(unread_ids))
 made = sentence_pairs.pretraining_pairs(
     unread_ids, LENGTH, random.Random(0), cls=CLS, sep=SEP, order=order
 )
-docs_pairs = [pair for pair, _ in zip(made, range(240), strict=False)]
+docs_pairs = list(itertools.islice(made, 240))
 pair_labels = torch.tensor([pair.label for pair in docs_pairs])
 says_continues = continues_probability([parted(pair) for pair in docs_pairs]) > 0.5
 accuracy_nsp = (says_continues == (pair_labels == CONTINUES)).double().mean().item()
@@ -1459,9 +1460,9 @@ print(f"{accuracy_nsp:.0%} right; with the article's labels {with_article_labels
 assert accuracy_nsp > 0.65 and abs(accuracy_nsp + with_article_labels - 1) < 1e-9
 
 # %% [markdown] items="004-59"
-# The notes have a pair of transformers' documentation: pizza in Italy, and then the blue sky, label 1. The
-# first score must be the lower one. It is English from outside mini_bert's world; with the network, ask a
-# BERT that knows pizza (`COURSE_MODEL=bert-base-uncased`). Beside it, pairs of our own.
+# The notes quote a pair from transformers' documentation: pizza in Italy, and then the blue sky. It is random,
+# label 1, so the first of the two scores must be the lower one. mini_bert does not know that world; the pair is
+# asked only if you set `COURSE_MODEL=bert-base-uncased` (which needs the network). The table has pairs of our own.
 
 # %%
 own = [
@@ -1604,7 +1605,7 @@ check.cut_pair(cut_pair)
 # ### What later work found
 #
 # The BERT paper reports that without NSP its scores fall: 84.4 to 83.9 on MNLI is little, 88.4 to 84.9 on QNLI
-# is not. Then others looked again:
+# (does this sentence answer that question?) is not. Then others looked again:
 #
 # | who | what they did | what they found |
 # |---|---|---|
@@ -1759,8 +1760,8 @@ print(f"largest difference {max(apart[2:]):.2f}")
 assert max(apart[2:]) < 0.2
 
 # %% [markdown]
-# **No difference here.** In its first steps a model learns how often each word comes, and that goes into the bias
-# of the decoder, which is not shared with the input. What the ends could give each other comes later, in longer
+# **No difference here.** In 250 steps both models learn little more than how often each word comes, and for that a
+# decoder of its own is as good as a shared one. What the ends could give each other comes later, in longer
 # trainings than a notebook's. The saving is there from the first step.
 
 # %% [markdown] items="003-26 003-35 003-36"
@@ -1862,8 +1863,8 @@ class Bert(nn.Module):
 
 
 # %% [markdown]
-# Its own test, with its own numbers (on the *meta* device, which has shapes and no memory: each of these
-# heads is as wide as the whole model).
+# Its own test, with its own numbers (on the *meta* device, which has shapes and no memory: each of its 12
+# *attention* heads has 768 numbers, as many as the whole model has for a token).
 
 # %%
 with torch.device("meta"):
@@ -1901,7 +1902,9 @@ with torch.no_grad():
         layer.bias.copy_(source.bias)
     article_mlm.mlp[2].eps = model.config.layer_norm_eps
     out = model.bert(inputs)
-    P = at.nonzero()[:, 1][None]  # the hidden places of the sentence above
+    P = label_places.nonzero()[:, 1][
+        None
+    ]  # (1, p): the hidden places of the sentence of section 2
     words_ours = answer.prediction_logits[0, P[0]]
     pair_ours = answer.seq_relationship_logits
     pair_article = article_nsp(out.last_hidden_state)

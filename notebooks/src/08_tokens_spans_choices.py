@@ -246,9 +246,8 @@ plots.Table(
 # %%
 strict = metrics.entity_scores([iob2], [iob1], strict=True)
 lenient = metrics.entity_scores([iob2], [iob1])
-print(
-    f"strict: {strict.recall:.2f} of {strict.support} names found; lenient: {lenient.recall:.2f}"
-)
+for way, scores in (("strict", strict), ("lenient", lenient)):
+    print(f"{way}: {scores.recall * scores.support:.0f} of {scores.support} names found")
 assert strict.support == 4 and strict.recall == 0.25 and lenient.recall == 1
 
 # %% [markdown]
@@ -380,9 +379,9 @@ assert rows
 plots.Table(["right", "found"], rows[:8])
 
 # %% [markdown]
-# Typical: a name cut short or in two, the right words with the wrong type, names in lower case. This
-# model cannot see capitals at all: its tokenizer makes everything lower case, so *Reading* and
-# *reading* are the same.
+# Typical: a name cut short or in two, the right words with the wrong type, a name not seen at all. This
+# model cannot see capitals: its tokenizer makes everything lower case, so *Reading* and *reading* are the
+# same.
 
 # %% [markdown] items="004-74 004-76 004-77"
 # ### The sentence of the notes
@@ -580,7 +579,7 @@ for number, (a, b, at) in enumerate(zip(begins, ends, where, strict=True)):
         token = at - many.passage_start[number] + a
         axes.plot([token, token], [number - 0.3, number + 0.3], color=plots.INK, linewidth=2.5)
 axes.set(
-    title="Five windows; the black line is where the answer begins",
+    title=f"{len(many)} windows. Orange: the answer begins in it, at the black line; blue: it does not",
     xlim=(-5, ends[-1] + 5),
     ylim=(len(many) - 0.4, -0.6),
     xlabel="token of the passage",
@@ -809,8 +808,8 @@ figures.span_heat_map(
 show("answers", "exact_match", "answer_f1")
 
 # %% [markdown]
-# That is after three times through all 300 questions of the course, the best of the three on dev.
-# One of the models in more detail:
+# That is after three epochs on the 300 questions of train; of each run the epoch that was best on dev is
+# kept. One of the models in more detail:
 
 # %%
 for part in ("dev", "test"):
@@ -818,8 +817,8 @@ for part in ("dev", "test"):
 
 # %% [markdown]
 # Read the brackets. The model says "no answer", always: right for the fifth that has none, wrong
-# for all the others. The first way to make a loss smaller is a habit of the data. A single number,
-# 20 %, had hidden it.
+# for all the others. The quickest way to a smaller loss is to learn what is frequent in the data, before
+# anything is understood: here, *no answer*. A single number, 20 %, had hidden it.
 #
 # What is missing: questions, or time? SQuAD 1.1 has more questions, each with an answer. It is not
 # part of the course; a part of it was used for these figures. (*steps* are batches of 16. Of our
@@ -919,8 +918,8 @@ if pretrained.find_model().name.endswith("finetuned-squad"):
 # %% [markdown]
 # ### "No answer"
 #
-# It scores what start and end give to `[CLS]`. It wins where it beats the best span by more than a
-# **threshold**, 0 by default. Choose the threshold on dev. Where every question has an answer, as
+# The score of *no answer* is the start score of `[CLS]` plus its end score. *No answer* wins where this sum
+# is larger than that of the best span by more than a **threshold**, 0 by default. Choose the threshold on dev. Where every question has an answer, as
 # in SQuAD 1.1, switch it off: `best_answers(..., no_answer_threshold=None)`.
 
 # %%
@@ -1030,7 +1029,7 @@ check.choice_probabilities(choice_probabilities)
 # %%
 def kept_bytes(choices):
     """What a forward pass of 8 examples keeps for the backward one."""
-    sizes = {}
+    sizes, held = {}, []
 
     def keep(tensor):
         storage = tensor.untyped_storage()
@@ -1038,7 +1037,6 @@ def kept_bytes(choices):
         held.append(tensor)  # so that no address is used twice
         return tensor
 
-    held = []
     own = {parameter.untyped_storage().data_ptr() for parameter in chooser.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss = chooser(
@@ -1074,7 +1072,8 @@ asked_texts = [f"{example.context} {example.question}" for example in choices_da
 choice_texts = [choice for example in choices_data.dev for choice in example.choices]
 vectors = encode(asked_texts + choice_texts, encoder, tokenizer)
 vectors = F.normalize(torch.as_tensor(vectors), dim=-1)
-near = torch.einsum("nh,nmh->nm", vectors[:80], vectors[80:].view(80, 4, -1)).argmax(dim=1)
+n = len(asked_texts)
+near = torch.einsum("nh,nmh->nm", vectors[:n], vectors[n:].view(n, 4, -1)).argmax(dim=1)
 truth = torch.tensor([example.label for example in choices_data.dev])
 nearest = metrics.accuracy(truth, near)
 print(f"nearest vector: {nearest:.1%} on dev, chance 25%")
@@ -1120,28 +1119,35 @@ from course_lib.sentence_pairs import next_sentence_pairs
 
 stories = load_dataset(Path("../data/stories_en"))
 story_pairs = next_sentence_pairs(stories.dev)
-for pair in sorted(story_pairs[:20], key=lambda pair: pair.label)[::19]:
-    print(["follows", "random "][pair.label], "|", pair.text, "|", pair.pair)
+for label, word in enumerate(("follows", "random ")):
+    pair = next(pair for pair in story_pairs if pair.label == label)
+    print(word, "|", pair.text, "|", pair.pair)
 show("next-sentence", "accuracy")
 
 # %% [markdown]
 # **Predict:** how well does it go without training, by how alike the vectors of the two sentences
 # are? The more alike half shall be *follows*.
 
+
 # %%
-texts = [pair.text for pair in story_pairs] + [pair.pair for pair in story_pairs]
-vectors = F.normalize(torch.as_tensor(encode(texts, encoder, tokenizer)), dim=-1)
-alike = (vectors[: len(story_pairs)] * vectors[len(story_pairs) :]).sum(dim=1)
-follows = torch.tensor([pair.label == 0 for pair in story_pairs])
-by_topic = ((alike > alike.median()) == follows).double().mean().item()
+def right_by_topic(pairs):
+    """The share of pairs that are right where the more alike half is said to follow."""
+    texts = [pair.text for pair in pairs] + [pair.pair for pair in pairs]
+    vectors = F.normalize(torch.as_tensor(encode(texts, encoder, tokenizer)), dim=-1)
+    alike = (vectors[: len(pairs)] * vectors[len(pairs) :]).sum(dim=1)
+    follows = torch.tensor([pair.label == 0 for pair in pairs])
+    return ((alike > alike.median()) == follows).double().mean().item()
+
+
+by_topic = right_by_topic(story_pairs)
 print(f"alike or not: {by_topic:.1%}, chance 50%")
 assert 0.6 < by_topic < 0.9 or not EMBEDDED
 
 # %% [markdown]
-# A random sentence of another story is about something else. So *the same topic?* answers most of
-# these questions, without any sense of what comes after what. That is the criticism which made
-# later models drop the task, or ask for the **order** of two sentences instead (Lan et al.,
-# *ALBERT*, 2020).
+# A random sentence of another story is about something else. So *the same topic?* gives nearly all that the
+# trained model has over chance here, without any sense of what comes after what. This is ALBERT's criticism;
+# its authors ask for the **order** of two sentences instead (Lan et al. 2020). RoBERTa and others had dropped
+# the task because they did as well without it.
 
 # %%
 guesses = tasks["next-sentence"]["runs"][0]["predictions"]
@@ -1230,8 +1236,9 @@ assert (
 
 # %% [markdown]
 # Better than the trained head, and this is no accident: **the embedded model was tuned to make
-# sentences comparable by cosine.** Regression on the pooler begins with layers that nobody trained
-# for it, and has 412 pairs to find again what it throws away. Know what your model was made for.
+# sentences comparable by cosine.** The regression head starts from the pooler, which was not trained for
+# this, and a new linear layer. It never uses the comparison that the model was tuned for, and has to learn
+# one anew from 412 pairs. Know what your model was made for.
 
 # %% [markdown] items="004-65"
 # ### From a number to yes or no
@@ -1428,8 +1435,8 @@ plots.Table(["message", "missing", "too many"], rows[:6])
 # ## 7 · Words
 #
 # Two more heads give words: the one behind `[MASK]`, from both sides; and the next one, from the
-# left alone, with `is_decoder`. Their hidden layer is new here: the embedded model comes without
-# them. So we train them on the stories, 8,000 words.
+# left alone, with `is_decoder`. The embedded model comes without these two heads, so their hidden layer is
+# new here. So we train them on the stories, 8,000 words.
 #
 # They are scored by the **perplexity**: among how many equally likely words the model seems to
 # choose, of 30,522.
@@ -1506,8 +1513,10 @@ assert long_texts.cut(numbers, 7, "tail") == [101, 5, 6, 7, 8, 9, 102]
 # Which is best? Sun et al. (2019) found *head+tail* best on film reviews and on news, which say at
 # both ends what they are about. It depends on **where the text says it**, and you can measure that.
 # Long texts of several classes are not part of the course, so these are made, honestly so: a
-# headline among eight sentences of a story, about 120 tokens, and a model that reads 32. The class
-# is the headline's; it stands at the beginning, in the middle, or at the end.
+# headline among eight sentences of a story, about 120 tokens, of which 32 are read at a time. The class
+# is the headline's; it stands at the beginning, in the middle, or at the end. Nothing of BERT is trained
+# here: logistic regression learns from the mean vector of what was read. *Windows* takes the mean of all
+# windows' scores, *windows, max* the highest score of each class.
 
 # %%
 longer = results("long_texts")
@@ -1521,6 +1530,8 @@ plots.heatmap(
     columns=ways,
     numbers="{:.2f}",
     title="Accuracy on dev, ten classes",
+    row_title="where the headline stands",
+    column_title="what is read",
     alt="Accuracy by the place of the headline and the way of reading. "
     + "; ".join(
         f"at the {place}: "
@@ -1573,7 +1584,7 @@ Reading(max_tokens=128, cut="head+tail")
 # %% [markdown]
 # ## What was the training worth?
 #
-# For each task the whole model, trained (test, mean of three seeds), beside the best that goes
+# For six of the tasks the whole model, trained (test, mean of three seeds), beside something that goes
 # **without** training BERT.
 
 # %%
@@ -1582,6 +1593,11 @@ without = {
     "tags": ("entity_f1", 0.0, "always O"),
     "answers": ("exact_match", 0.2, 'always "no answer"'),
     "choices": ("accuracy", simple["choices_en"]["cosine"]["test"], "cosine of mean vectors"),
+    "next-sentence": (
+        "accuracy",
+        right_by_topic(next_sentence_pairs(stories.test)),
+        "the more alike half follows",
+    ),
     "regression": ("pearson", simple["pairs_en"]["cosine"]["test"], "cosine of mean vectors"),
     "multi-label": (
         "micro_f1",
@@ -1600,13 +1616,14 @@ plots.Table(
 
 # %%
 assert spread("tags", "entity_f1")[1] > 0.6
-for task in ("choices", "regression", "multi-label"):
+for task in ("choices", "next-sentence", "regression", "multi-label"):
     assert spread(task, without[task][0])[0] < without[task][1] + 0.05
 
 # %% [markdown]
 # Entities need the training: no vector of a whole sentence can tell where a name stands. Where one
 # vector a text is enough, the mean vectors of this embedded model are hard to beat with a few
-# hundred examples. And the heads of this notebook read the pooler, which its makers did not use.
+# hundred examples; and whether one sentence follows another, they tell better than the trained model. The
+# heads for choices, pairs and topics read the pooler, which the makers of the embedded model did not use.
 # With thousands of examples, or a model pretrained as BERT was, the table would look different.
 # **Ask for the baseline first; it may be your answer.**
 

@@ -129,7 +129,7 @@ assert checked.ok and max(checked.max_difference.values()) < 1e-5
 checked
 
 # %% [markdown]
-# Four batch sizes and lengths, none of them the example's. The differences are rounding: both add the same numbers in another
+# Four pairs of batch size and length, no length the example's. The differences are rounding: both add the same numbers in another
 # order.
 #
 # Is it always so little? Every model of this course, at its usual size, exported and compared in the same way:
@@ -291,8 +291,9 @@ check.changing_axes(changing_axes)
 # <details><summary>Hint 2</summary><code>dim.dim_param or None</code> makes None of an empty name.</details>
 
 # %% [markdown]
-# **Training mode.** Then dropout is recorded, and the graph answers differently each time. torch warns, and writes it.
-# `export_onnx` switches to evaluation and back.
+# **Training mode.** Then dropout stands in the file. A program that runs the file operation by operation answers differently
+# each time. onnxruntime takes dropout out when it loads a file, so there you see nothing of it, and neither does `verify_onnx`.
+# torch warns, and writes it. `export_onnx` switches to evaluation and back.
 #
 # **An old opset.** The opset is the version of ONNX's list of operations. Asked for 14, torch writes 18 and tries to turn it
 # into 14. If that fails, as with BERT, 18 stays in the file, and only the log says so. Ours does not begin:
@@ -315,8 +316,8 @@ graphs.export_onnx(Chooses(), torch.ones(2, 3), workplace / "branch.onnx")
 # %% [markdown] items="003-41"
 # ## Netron
 #
-# *Netron* is a viewer for such files. The article ends with `netron.start(file)`, which opens a browser page of its own, at a
-# fixed port, and serves *every* file of the model's folder. Here it stands in the notebook, for this file alone, and ends with
+# *Netron* is a viewer for such files. The article ends with `netron.start(file)`, which opens a browser page of its own, at
+# port 8080 or at a random one where that is taken, and serves *every* file of the model's folder. Here it stands in the notebook, for this file alone, and ends with
 # the kernel. What you see here without a running kernel is the picture from above.
 #
 # Netron's page asks for your consent first, and calls two services outside where there is a network. Click into the frame before
@@ -446,8 +447,9 @@ graphs.verify_onnx(fused, model)
 # kinds are onnxruntime's own, so other programs cannot run this file. Keep the first one: onnxruntime fuses by itself, each
 # time it loads a file.
 #
-# Is it worth it? One thread, the graph as it stands beside the fused one. **Predict:** where is more to be gained, with one
-# short text or with a batch?
+# Is it worth it? One thread, the graph as it stands beside the fused one, timed in turn. The milliseconds are the median of
+# each. The last column is the median of the ratios turn by turn, and in brackets the smallest and the largest: below 1, the
+# fused graph is the slower one. **Predict:** where is more to be gained, with one short text or with a batch?
 
 # %%
 fusion = results("onnx_fusion")
@@ -483,7 +485,7 @@ assert all(
 # %% [markdown]
 # Nowhere, here: in every row the turns lie on both sides of 1. One explanation is that the products of matrices take the time,
 # and fusion leaves them as they are; we have not tested it. On a graphics card, where each operation has to be launched and
-# memory is the narrow place, it can be another matter.
+# memory is the bottleneck, it can be another matter.
 # **Fewer boxes in a graph are not yet less time**: measure.
 
 # %% [markdown]
@@ -566,10 +568,10 @@ for language in ("zh", "en"):
     assert abs(lost) < 0.02
     speed = measured[language]["threads_2"]["texts_a_second"]
     assert 1.3 < speed["onnxruntime_int8"] / speed["pytorch"] < 1.6
-    print(f"{language}: int8 costs {lost:+.3f}; 410 texts cannot show less than about 0.02")
+    print(f"{language}: int8 has {-410 * lost:+.0f} right answers of 410")
 
 # %% [markdown]
-# Less than can be shown, for a quarter of the size, and 1.3 to 1.6 times as many texts a second as PyTorch. That is no law:
+# One text of 410 more or fewer, which is nothing, for a quarter of the size, and 1.3 to 1.6 times as many texts a second as PyTorch. That is no law:
 # measure your own.
 #
 # ## Looking into attention

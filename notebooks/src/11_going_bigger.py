@@ -384,8 +384,8 @@ assert few < 0.1 * one
 # Under a tenth is kept. It costs one more way forward: 8 · N · D operations in place of 6, a third
 # more. (One layer at a time is computed anew, so its outputs come on top for a moment.)
 #
-# **Fewer bits.** In bfloat16 a number has 2 bytes: the exponent of a float32, and 8 bits for its
-# digits. The recipe's `precision="auto"` takes it where the device has it.
+# **Fewer bits.** In bfloat16 a number has 2 bytes: a sign, the 8 bits of a float32's exponent, and 7 bits
+# for its digits (8 with the leading 1, which is not stored). The recipe's `precision="auto"` takes it where the device has it.
 
 # %%
 with torch.autocast("cpu", torch.bfloat16):
@@ -394,8 +394,8 @@ print(f"kept in bfloat16: {half / twice_rows:.0%} of float32")
 assert 0.6 < half / twice_rows < 0.85
 
 # %% [markdown]
-# Not half: LayerNorm and softmax go on in float32, and the products need a copy of their weights in
-# bfloat16. Weights, gradients and means stay in float32, for small steps would be lost to rounding in 8
+# Not half: what goes into LayerNorm is kept in float32, and the products need a copy of their weights in
+# bfloat16. (On a graphics card, a softmax of its own is computed in float32 too.) Weights, gradients and means stay in float32, for small steps would be lost to rounding in 8
 # bits. On a card, the great gain of bfloat16 is its rate.
 #
 # All of it together, beside the 11 GiB of a 2080 Ti:
@@ -440,7 +440,8 @@ assert [name for name, pair in fitting.items() if sum(pair) > 11] == ["large, 32
 
 # %% [markdown]
 # On a card it is less than that: attention is computed there in one piece, which keeps no T · T table.
-# Take these sums as upper bounds. How many rows fit, then?
+# So these sums are too large in that. They leave out what the card's own programs and the results of a
+# moment take, often a GiB or so: leave room. How many rows would fit, by the sums alone?
 
 # %%
 a_row = {
@@ -512,7 +513,7 @@ assert device.type == "cpu" or torch.accelerator.is_available()
 #
 # | field | on a card |
 # |---|---|
-# | `precision` | leave `"auto"`: bfloat16 where the card has it, from the RTX 30 and A100 on. The T4 and the 2080 Ti have none, and stay in float32. (Their float16 overflows unless the loss is scaled, which this course leaves out) |
+# | `precision` | leave `"auto"`: bfloat16 where the card has it, from the RTX 30 and A100 on. The T4 and the 2080 Ti have none, and stay in float32. (In their float16, small gradients become 0 unless the loss is multiplied by a large number first and the gradients are divided by it afterwards; this course leaves that out) |
 # | `batch_size` | as large as fits (section 2): small products do not fill a card |
 # | `accumulate` | 1, as long as the batch fits |
 # | `learning_rate` | goes with the batch: section 4 |
@@ -653,10 +654,14 @@ def two_processes(program, *arguments):
         )
         for n in ("0", "1")
     ]
-    for process in started:
-        _, said = process.communicate(timeout=120)
-        if process.returncode:
-            raise RuntimeError(said.strip().splitlines()[-1])
+    try:
+        for process in started:
+            _, said = process.communicate(timeout=120)
+            if process.returncode:
+                raise RuntimeError(said.strip().splitlines()[-1])
+    finally:
+        for process in started:
+            process.kill()  # one that waits for the other; does nothing to one that has ended
 
 
 # %% [markdown]
@@ -886,7 +891,8 @@ def dev_losses(name, batch, rates, seed):
         for rows in torch.randperm(len(vectors[0])).split(batch):
             scores = vectors[0][rows] @ torch.stack(layers)  # (rates, B, K)
             wanted = targets[0][rows].repeat(len(rates))
-            F.cross_entropy(scores.flatten(0, 1), wanted).mul(len(rates)).backward()
+            loss = F.cross_entropy(scores.flatten(0, 1), wanted)  # a mean over all rates
+            (len(rates) * loss).backward()  # each layer gets the gradient of its own loss
             optimizer.step()
             optimizer.zero_grad()
     with torch.no_grad():
@@ -920,7 +926,7 @@ for axes, (name, of) in zip(panels, tried.items(), strict=True):
     for number, (size, losses) in enumerate(of.items()):
         axes.plot(RATES[name], losses, "osD"[number] + "-", color=plots.COLOURS[number],
                   label=f"batch {size}", markersize=5)  # fmt: skip
-    axes.set(title=f"{name}: loss on dev", xlabel="rate", xscale="log", ylim=(0.7, 1.7))
+    axes.set(title=f"{name}: loss on dev", xlabel="rate", xscale="log", ylim=(0.6, 1.7))
 panels[0].legend(loc="upper center")
 plots.picture(
     figure,
@@ -1258,7 +1264,8 @@ assert next(mini.parameters()).dtype == torch.float32
 #
 # The repository's page advises: only English, an English model (large is better, slower, and needs more
 # memory); only Chinese, the Chinese one; otherwise the multilingual one. That still holds. Its sizes do
-# not: it gives 110M to five models, and 340M to two. Counted, with what a download and a training take:
+# not: it gives 110M to five models, and 340M to two. Counted, with the size of a download, and with what a
+# training takes before any row is read (section 2):
 
 # %%
 BY_NEED = {
@@ -1274,7 +1281,7 @@ BY_NEED = {
 }
 counts = {name: sum(count_parameters(released[name]).values()) for name in BY_NEED}
 plots.Table(
-    ["name", "for", "million", "MB", "GiB to train", "page"],
+    ["name", "for", "million", "MB", "GiB before any row", "page"],
     [
         [
             name.split("/")[-1],
@@ -1538,7 +1545,8 @@ check.position_ids(position_ids)
 #
 # $$a_{ij} = \frac{q_i \cdot k_j + q_i \cdot r_{i-j} + k_j \cdot s_{j-i}}{\sqrt{3 D}}$$
 #
-# r and s are made of one table of distances. In the configuration it is:
+# (D is here again the numbers of one head, not the tokens of 6 · N · D; i − j is the distance.) r and s
+# are made of one table of distances. In the configuration it is:
 #
 # ```python
 # relative_attention=True
@@ -1580,8 +1588,8 @@ assert torch.allclose(without, mirrored, atol=1e-5)
 #
 # | | BERT | ModernBERT | it buys |
 # |---|---|---|---|
-# | place | a table, 512 rows | query and key turned by an angle (RoPE; Su et al. 2021) | any length |
-# | attention | all to all | every third layer; between them 64 tokens to each side | time linear in T, in those layers |
+# | place | a table, 512 rows | query and key turned by an angle (RoPE; Su et al. 2021) | no table that ends at 512: 8,192 tokens, after training on long texts |
+# | attention | all to all | all to all in every third layer; in the others 64 tokens to each side | time linear in T, in those layers |
 # | norm | after each half layer | before it | steadier training |
 # | feed-forward | W₂ gelu(W₁ x) | W₂ (gelu(W₁ x) · V x), GeGLU (Shazeer 2020) | accuracy |
 # | biases | in every layer | none | a little speed |
@@ -1607,8 +1615,9 @@ apart_by = (torch.arange(40)[:, None] - torch.arange(40)[None]).abs()
 assert (whole_layer > 0).all() and torch.equal(local_layer > 0, apart_by <= 4)
 
 # %% [markdown]
-# (Here `local_attention=8`, so 4 to each side; ModernBERT has 128.) **Predict:** how many biases are
-# left, and what is the first matrix of its feed-forward part, with F = 64?
+# (A row for the token that looks, a column for the one that is looked at; each map is scaled to its own
+# largest weight. Here `local_attention=8`, so 4 to each side; ModernBERT has 128.) **Predict:** how many
+# biases are left, and what shape has the first matrix of its feed-forward part, with F = 64?
 
 # %%
 modern = family["ModernBERT"]
@@ -1694,9 +1703,11 @@ assert AFTER["answerdotai/ModernBERT-base"].local_attention == 128
 assert 10_000 * 9_999 // 2 == 49_995_000
 
 # %% [markdown]
-# The model stays BERT, with the mean over the tokens. What changes is the **loss**. Take B pairs of
+# The model stays BERT, with the mean over the tokens. What changes is the **loss**. Sentence-BERT itself
+# put a classifier on the two vectors and their difference. The loss that models such as all-MiniLM learn
+# from is this one. Take B pairs of
 # texts that belong together. Each text of the one side must find its partner among all B of the other:
-# a cross entropy over cosines, where the other B − 1 are wrong answers that cost nothing (*in-batch
+# a cross entropy over cosines, where the other B − 1 are wrong answers that come for free (*in-batch
 # negatives*; the loss is called *contrastive*).
 #
 # $$\text{loss} = -\frac{1}{B} \sum_i \log \frac{\exp(\cos(a_i, b_i) / \tau)}{\sum_j \exp(\cos(a_i, b_j) / \tau)}$$

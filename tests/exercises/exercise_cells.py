@@ -57,7 +57,15 @@ def answer_of(exercise: Exercise, kind: Kind) -> Any:
 
     cells = cells_of(exercise)
     code = code_for(kind, cells.answer)
-    return defined(code, cells.name, math=math, torch=torch)
+    return defined(code, cells.name, math=math, torch=torch, tokenizer=_tokenizer())
+
+
+@functools.cache
+def _tokenizer() -> Any:
+    """The course's own, which a notebook loads in its first cells."""
+    from course_lib import pretrained
+
+    return pretrained.load_tokenizer("embedded")
 
 
 def defined(code: str, name: str, **names: Any) -> Any:

@@ -129,6 +129,7 @@ WRONG = {
         (lambda s, n, w, h: h, "the rate is the highest one all the time"),
         (lambda s, n, w, h: h * (s / w if w else 1.0), "it never stops rising"),
         (lambda s, n, w, h: [line(i, n, w, h) for i in range(n)], "one number is wanted"),
+        (lambda s, n, w, h: line(s, n, w, h) if s or w else 0.0, "with a warm-up of 0 there is no rise"),
     ],
     "patience": [
         (lambda x, n: stop(x, n)[::-1], "the two are exchanged"),

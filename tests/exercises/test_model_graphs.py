@@ -91,6 +91,8 @@ WRONG = {
         (lambda a, b, t: a.shape == b.shape and not bool(((a - b).abs() > t).any()), "comparison with nan"),
         (lambda a, b, t: bool(((a - b).abs() <= t).all()), "Compare the shapes first"),
         (lambda a, b, t: (a - b).abs() <= t, "True or False"),
+        (lambda a, b, t: a.shape == b.shape and torch.allclose(a, b, atol=t), "Give rtol=0"),
+        (lambda a, b, t: a.shape == b.shape and bool(((a - b).abs() < t).all()), "Take <=, not <"),
     ],
 }  # fmt: skip
 
