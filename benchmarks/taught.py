@@ -16,7 +16,8 @@ mini_bert_zh, which has read the training headlines without labels, and other Ch
 
 The teachers' settings are the only ones that were tried. Of the students' there were two, and each read test once: 3 epochs
 in batches of 256 (512 for FastText) at 1e-3 (2e-3), with which TextCNN came to 90.61, TextRNN to 90.94, TextRNN_Att to
-90.82 and FastText to 91.08; then those below. In the results that are kept, each run says where it was made: those on a
+90.82 and FastText to 91.08; then those below (dev was higher with these for all but TextCNN, whose second run was not
+finished: it stands with the first). In the results that are kept, each run says where it was made: those on a
 card shared it among four, and those on a processor one of its two cores, beside other work; the teachers' mean travelled
 from the card to them as logarithms of 16 bits.
 """

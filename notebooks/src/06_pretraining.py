@@ -549,8 +549,9 @@ run = training.fit(
 )
 seconds = perf_counter() - begin
 seen = STEPS * 1024
+one_pass = max(record.step for record in run.records if record.number == 1)
 print(
-    f"{seconds:.0f} seconds, {seen:,} places: {STEPS / len(batches):.1f} times through the corpus"
+    f"{seconds:.0f} seconds, {seen:,} places: {STEPS / one_pass:.1f} times through the corpus"
 )
 
 # %%
@@ -607,7 +608,7 @@ print({name: round(value, 3) for name, value in final.items()})
 # Three stages:
 #
 # 1. **Words have frequencies.** In a few dozen steps the model learns what could be counted: *the*,
-#    full stops, commas. Nearly the same answer at every gap. That takes no attention, only the bias and
+#    full stops, commas. The same answer at every gap, as in the first row of the table. That takes no attention, only the bias and
 #    the word table.
 # 2. **Standing still.** To do better it must look at other places. For that, three things must come
 #    about at once: positions that mean something, a head that looks one place to the side, and

@@ -1395,7 +1395,8 @@ assert student_on_dev > on_dev - 0.02
 
 # %% [markdown]
 # The same with the 116,378 headlines of THUCNews. There the teachers are five, the models over mini_bert_zh of the table above,
-# and their probabilities are averaged. Each headline has four rewritten copies.
+# and their probabilities are averaged. Each headline has four rewritten copies. (DPCNN is left out: with labels alone it has
+# passed the repository's figure already.)
 
 # %%
 rows, gains = [], {}
@@ -1414,13 +1415,21 @@ plots.Table(
 )
 
 # %%
-assert all(gain > 0 for gain in gains.values()) and gains["TextRNN"] == max(gains.values())
+assert gains["TextRNN"] == max(gains.values()) and gains["FastText"] == min(gains.values())
+assert min(gain for name, gain in gains.items() if name != "FastText") > 0.6
+passed = {
+    n
+    for n, of in taught["students"].items()
+    if of and 100 * of["random"]["test"] > taught["published"][n]
+}
+assert passed == {"TextRCNN", "TextRNN", "TextRNN_Att", "Transformer"}
 
 # %% [markdown]
-# Every one gains, TextRNN most, and none is slower for it: it is the same model with other numbers. (One run each, on 10,000
-# texts: a quarter of a point, as for FastText, is within chance.) Where does it come from? Not from more labels.
-# mini_bert_zh has read the headlines without them; what it learned of characters reaches the students through
-# the teachers' answers. On the command line:
+# The recurrent ones and the Transformer gain about two points, and none is slower for it: it is the same model with other
+# numbers. Four of them now stand above the repository's figures, with a third of the texts missing. (One run each, on 10,000
+# texts.) FastText gains nothing; perhaps because it looks up whole pairs and triples, and those of the copies are mostly new
+# ones. Where does the gain come from? Not from more labels. mini_bert_zh has read the headlines without them; what it learned of characters reaches the
+# students through the teachers' answers. On the command line:
 #
 # ```
 # python -m course_lib train --model TextCNN --teacher my_bert --unlabelled texts.txt --data data/headlines_zh --output student
