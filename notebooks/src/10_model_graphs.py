@@ -568,7 +568,7 @@ for language in ("zh", "en"):
     assert abs(lost) < 0.02
     speed = measured[language]["threads_2"]["texts_a_second"]
     assert 1.3 < speed["onnxruntime_int8"] / speed["pytorch"] < 1.6
-    print(f"{language}: int8 has {-410 * lost:+.0f} right answers of 410")
+    print(f"{language}: right answers of 410, int8 minus PyTorch: {-410 * lost:+.0f}")
 
 # %% [markdown]
 # One text of 410 more or fewer, which is nothing, for a quarter of the size, and 1.3 to 1.6 times as many texts a second as PyTorch. That is no law:
