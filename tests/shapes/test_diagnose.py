@@ -126,6 +126,20 @@ def test_repairs_that_draw_random_numbers_leave_the_generator() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize(
+    ("run", "meant", "other"),
+    [
+        (lambda q: q @ q, "q @ q.transpose(-1, -2)", "q.transpose(-1, -2) @ q"),
+        (lambda q: q.matmul(q), "q.matmul(q.transpose(-1, -2))", "q.transpose(-1, -2).matmul(q)"),
+        (lambda q: torch.bmm(q, q), "torch.bmm(q, q.transpose(-1, -2))", "torch.bmm(q.transpose(-1, -2), q)"),
+    ],
+)
+def test_each_of_two_operands_of_one_name_is_repaired_in_its_own_place(run, meant: str, other: str) -> None:
+    diagnosis = shapes.diagnose(run, torch.ones(4, 7, 5))
+    assert diagnosis is not None and [fix.code for fix in diagnosis.fixes] == [meant, other]
+    assert all(fix.verified for fix in diagnosis.fixes)
+
+
 def test_side_effects_in_the_failing_expression_happen_once() -> None:
     seen = []
 

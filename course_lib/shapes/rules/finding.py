@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -158,18 +159,15 @@ class Kit:
         node = self.scene.site_frame.node
         if node is None:
             raise Unknown("no source")
-        texts = {
-            _plain(self.call.names[argument]): text
-            for argument, text in replaced.items()
-            if argument in self.call.names
-        }
+        plain = {argument: _plain(text) for argument, text in self.call.names.items() if _simple(text)}
         found = []
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.expr) and inner is not node and texts:
-                text = ast.unparse(inner)
-                if text in texts:
-                    found.append((inner, texts.pop(text)))
-        if not found or texts:
+        for text in {plain[argument] for argument in replaced if argument in plain}:
+            alike = [argument for argument, other in plain.items() if other == text]  # `q @ q`: one variable twice
+            parts = (i for i in ast.walk(node) if isinstance(i, ast.expr) and i is not node and ast.unparse(i) == text)
+            places = sorted(islice(parts, len(alike)), key=lambda part: (part.lineno, part.col_offset))
+            pairs = zip(alike, places, strict=False)
+            found += [(place, replaced[argument]) for argument, place in pairs if argument in replaced]
+        if not found or len(found) < sum(argument in self.call.names for argument in replaced):
             raise Unknown("the argument is not in the text")
         new = self.scene.site_frame.replaced(node, found)
         try:
