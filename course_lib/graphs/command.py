@@ -57,14 +57,18 @@ class _Page:
 def run(arguments: argparse.Namespace) -> int:
     """Write the files; 1 if the graph does not compute what the model computes."""
     output, given = arguments.output, arguments.model
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder '{output}' cannot be made ({error.strerror or error}): choose another.") from error
     page, ok = _Page(f"The graph of {Path(given).name}"), True
     if given.endswith(".py"):
         _calls([_python_file(given)], None, output, page)
     elif given.endswith(".onnx"):
         _pictures(Path(given), arguments.block, output, page)
     else:
-        model, example = _load(given)
+        model = _load(given)
+        example = _example(model)
         ok = _export(model, example, arguments, output, page)
         _pictures(output / "model.onnx", arguments.block, output, page)
         _calls(list(_sources(model)), lambda: model(**example), output, page)
@@ -73,8 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if ok else 1
 
 
-def _load(given: str) -> tuple[Any, dict[str, Any]]:
-    """A model and an example for it."""
+def _load(given: str) -> Any:
+    """A model in evaluation mode."""
     import torch
 
     from course_lib import zoo
@@ -90,10 +94,27 @@ def _load(given: str) -> tuple[Any, dict[str, Any]]:
         model = FineTuned.load(given).model
     else:
         model = BertModel.from_pretrained(given)
-    ids = torch.randint(1, 100, (2, 9), generator=torch.Generator().manual_seed(0))
+    return model.eval()
+
+
+def _example(model: Any) -> dict[str, Any]:
+    """Two texts of 9 tokens, (2, 9), or two questions with three answers each, (2, 3, 9); the second has padding.
+
+    Token types are given to a model that has them: its graph would read a pair as one text without them.
+    """
+    import torch
+
+    from course_lib.heads import BertForMultipleChoice
+
+    shape = (2, 3, 9) if isinstance(model, BertForMultipleChoice) else (2, 9)
+    ids = torch.randint(1, 100, shape, generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
-    mask[1, 6:] = 0
-    return model.eval(), {"input_ids": ids, "attention_mask": mask}
+    mask[1, ..., 6:] = 0
+    example = {"input_ids": ids, "attention_mask": mask}
+    tables = [module for name, module in model.named_modules() if name.endswith("token_type_embeddings")]
+    if any(table.num_embeddings > 1 for table in tables):
+        example["token_type_ids"] = (torch.arange(9) >= 5).long().expand(shape).contiguous()
+    return example
 
 
 def _export(model: Any, example: dict[str, Any], arguments: argparse.Namespace, output: Path, page: _Page) -> bool:
@@ -101,9 +122,18 @@ def _export(model: Any, example: dict[str, Any], arguments: argparse.Namespace, 
     from course_lib.graphs.quantising import quantise
     from course_lib.graphs.verification import verify_onnx
 
-    path = export_onnx(
-        model, example, output / "model.onnx", hidden_states=arguments.hidden_states, attentions=arguments.attentions
-    )
+    axes = {0: "batch", 1: "answers", 2: "tokens"}
+    try:
+        path = export_onnx(
+            model,
+            example,
+            output / "model.onnx",
+            hidden_states=arguments.hidden_states,
+            attentions=arguments.attentions,
+            changing=dict.fromkeys(example, axes) if example["input_ids"].dim() == 3 else None,
+        )
+    except ValueError as error:  # outputs were asked for that this model does not give
+        raise DataError(str(error)) from error
     found = verify_onnx(path, model)
     print(found)
     words = [found._repr_html_()]

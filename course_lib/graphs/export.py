@@ -84,7 +84,13 @@ def export_onnx(
         TypeError, ValueError: the example does not fit the model, or hidden states or attentions that it does not give.
         ExportError: the model's forward cannot be recorded, or one of its operations has no counterpart in ONNX.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model is a {type(model).__name__}: give the module itself, as BertModel.from_pretrained returns."
+        )
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"'{path}' is a folder: give the name of a new file, as '{path / 'model.onnx'}'.")
     if path.suffix != ".onnx":
         hint = " .pth is the usual name of a file that torch.save wrote." if path.suffix in (".pth", ".pt") else ""
         raise ValueError(
@@ -190,16 +196,23 @@ class Flat(nn.Module):
         """What the outputs are called, found by a call.
 
         Raises:
-            ValueError: no tensors come back, or not the hidden states or attentions that were asked for.
+            ValueError: the model fails, no tensors come back, or not the hidden states or attentions that were asked for.
         """
-        found = tuple(self.answer(inputs))
         kind = type(self.model).__name__
+        try:
+            found = tuple(self.answer(inputs))
+        except (RuntimeError, LookupError) as error:  # torch's words for sizes, kinds of number and ids that do not fit
+            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in inputs.items())
+            said = str(error).strip().split("\n")[0]
+            raise ValueError(
+                f"{kind} does not run with the example, {shapes} ({said}): give what the model itself runs with."
+            ) from error
         if not found:
             raise ValueError(f"{kind} answered without any tensor, so there is nothing to write.")
         for extra in self.extras:
             if not any(name.split(".")[0] == extra for name in found):
                 raise ValueError(
-                    f"{kind} gave no {extra} when asked for them; it gave {', '.join(found)}: leave {extra}=True out."
+                    f"{kind} gave no {extra} when asked for them; it gave {', '.join(found)}: ask without {extra}."
                 )
         return found
 

@@ -265,6 +265,23 @@ def test_what_does_not_fit_is_said_before_anything_is_written(bert, change, kind
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_a_number_and_a_width_that_do_not_serve(tmp_path) -> None:
+    (tmp_path / "d.onnx").mkdir()
+    for model, example, name, kind, words in (
+        (nn.Linear(4, 3), torch.ones(2, 4), "d.onnx", ValueError, "is a folder"),
+        (5, torch.ones(2, 4), "a.onnx", TypeError, "model is a int"),
+        (
+            nn.Linear(4, 3),
+            torch.ones(2, 5),
+            "a.onnx",
+            ValueError,
+            r"Linear does not run with the example, input \(2, 5\)",
+        ),
+    ):
+        with pytest.raises(kind, match=words):
+            graphs.export_onnx(model, example, tmp_path / name)
+
+
 def test_an_argument_that_the_call_needs_is_missed(tmp_path) -> None:
     class Article(nn.Module):
         def forward(self, tokens, segments, places):

@@ -10,6 +10,8 @@ from course_lib import graphs, zoo
 from course_lib.__main__ import main
 from course_lib.bert import BertModel
 from course_lib.config import BertConfig
+from course_lib.graphs import command
+from course_lib.heads import BertForMultipleChoice
 from course_lib.pretrained import load_tokenizer
 
 SIZES = {
@@ -45,6 +47,26 @@ def test_a_model_becomes_a_checked_graph_and_pictures(folder, tmp_path, capsys) 
     page = page_of(tmp_path / "out")
     assert "The operations of encoder.layer.0.attention" in page and "attentions.1" in page
     assert "SelfAttention.forward" in (tmp_path / "out" / "calls.svg").read_text(encoding="utf-8")
+
+
+def test_the_graph_reads_the_second_text_of_a_pair_as_the_model_does(folder, tmp_path) -> None:
+    assert main(["graph", str(folder), "--output", str(tmp_path)]) == 0
+    model = BertModel.from_pretrained(folder).eval()
+    pair = {"input_ids": torch.tensor([[2, 7, 3, 8, 3]]), "attention_mask": torch.ones(1, 5, dtype=torch.long)}
+    pair["token_type_ids"] = torch.tensor([[0, 0, 0, 1, 1]])
+    with torch.no_grad():
+        want = model(**pair).last_hidden_state
+        as_one_text = model(**{**pair, "token_type_ids": torch.zeros_like(pair["input_ids"])}).last_hidden_state
+    assert (want - as_one_text).abs().max() > 1e-3
+    got = graphs.OnnxModel(tmp_path / "model.onnx")(**pair)["last_hidden_state"]
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=0)
+
+
+def test_a_model_that_chooses_among_answers(tmp_path, monkeypatch) -> None:
+    model = BertForMultipleChoice(BertConfig(**SIZES)).eval()
+    monkeypatch.setattr(command, "_load", lambda given: model)
+    assert main(["graph", "a_folder", "--output", str(tmp_path)]) == 0
+    assert graphs.OnnxModel(tmp_path / "model.onnx").inputs == ("input_ids", "attention_mask", "token_type_ids")
 
 
 def test_a_name_of_the_zoo_and_a_trained_one(tmp_path) -> None:
@@ -83,3 +105,12 @@ def test_a_block_that_is_not_there(tmp_path, capsys) -> None:
     )
     assert main(["graph", str(path), "--output", str(tmp_path / "out"), "--block", "encoder.layer.9"]) == 1
     assert "--block" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["hidden-states", "attentions"])
+def test_outputs_that_the_model_does_not_give_and_a_file_for_a_folder(option, tmp_path, capsys) -> None:
+    assert main(["graph", "TextCNN", "--output", str(tmp_path / "out"), f"--{option}"]) == 1
+    assert f"gave no {option.replace('-', '_')} when asked for them" in capsys.readouterr().err
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert main(["graph", "TextCNN", "--output", str(tmp_path / "file")]) == 1
+    assert "cannot be made" in capsys.readouterr().err
