@@ -6,6 +6,7 @@ not wait for long ones; the order of the texts is restored at the end.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,34 +45,38 @@ def encode(
     """Vectors of texts, (texts, H) float32, in the order of the texts.
 
     Args:
-        model, tokenizer: an encoder of ours or of transformers, and its tokenizer; default: the default model's.
+        model, tokenizer: an encoder of ours or of transformers, and its tokenizer; both or neither: by default the
+            default model and its own.
         pooling: "mean", "max" or "cls".
         normalise: scale each vector to length 1.
         batch_tokens: how many tokens, padding included, a batch may hold; memory grows with it. By default 1024 on a
             processor and 16384 on a graphics card.
-        max_tokens: longer texts are cut.
+        max_tokens: longer texts are cut; a model with fewer positions cuts them there.
         precision: "float32": independent of order and batch within 1e-5; "bfloat16": faster where the machine has it
             natively, cosine similarity to float32 above 0.999; "auto": bfloat16 where it is native.
         progress: show a progress bar; by default on long work.
 
     Raises:
-        ValueError: an unknown pooling or precision, a batch smaller than one text.
-        TypeError: something that is not a text; the message says which.
+        ValueError: an unknown pooling or precision, batch_tokens below 1, max_tokens below 3, or a model without its
+            tokenizer or the other way round.
+        TypeError: something that is not a text (the message says which), or a model that is only named.
     """
     import numpy as np
     from tqdm.auto import tqdm
 
     _check(texts, pooling, precision, batch_tokens, max_tokens)
-    if model is None or tokenizer is None:
+    _check_both(model, tokenizer)
+    if model is None:
         from course_lib import pretrained
         from course_lib.bert import BertModel
 
-        model = BertModel.from_pretrained() if model is None else model
-        tokenizer = pretrained.load_tokenizer() if tokenizer is None else tokenizer
+        model, tokenizer = BertModel.from_pretrained(), pretrained.load_tokenizer()
     device = next(model.parameters()).device
     if batch_tokens is None:
         batch_tokens = _BATCH_TOKENS_CPU if device.type == "cpu" else _BATCH_TOKENS_GPU
-    ids = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"] if len(texts) else []
+    limits = (max_tokens, tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", max_tokens))
+    longest = min(limit for limit in limits if limit > 0)  # transformers writes -1 for a model without a limit
+    ids = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"] if len(texts) else []
     vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
     was_training = model.training
     model.eval()
@@ -130,3 +135,17 @@ def _check(texts: Sequence[str], pooling: str, precision: str, batch_tokens: int
         raise ValueError(f"precision is {precision!r}; it may be float32, bfloat16 or auto.")
     if (batch_tokens is not None and batch_tokens < 1) or max_tokens < 3:
         raise ValueError(f"batch_tokens is {batch_tokens} and max_tokens {max_tokens}; at least 1 and 3 are needed.")
+
+
+def _check_both(model: Any, tokenizer: Any) -> None:
+    if isinstance(model, str | os.PathLike):
+        raise TypeError(
+            f"model is a {type(model).__name__}: give the model itself, as BertModel.from_pretrained({str(model)!r}) returns "
+            "it, and its tokenizer, as pretrained.load_tokenizer does."
+        )
+    if (model is None) != (tokenizer is None):
+        given, missing = ("A tokenizer", "its model") if model is None else ("A model", "its tokenizer")
+        raise ValueError(
+            f"{given} is given without {missing}: ids mean other tokens to another model, so give both, or neither for the "
+            "default model."
+        )

@@ -93,6 +93,9 @@ class MultiSampleDropout(nn.Module):
 
 
 def _check(hidden: Tensor, mask: Tensor) -> None:
+    for name, value in (("hidden", hidden), ("mask", mask)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__}; a tensor is needed: torch.as_tensor makes one.")
     if hidden.dim() != 3 or mask.shape != hidden.shape[:2]:
         raise ValueError(
             f"hidden is {tuple(hidden.shape)} and mask {tuple(mask.shape)}; pooling needs (B, T, H) and (B, T): "

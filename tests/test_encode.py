@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from course_lib import pretrained
 from course_lib.bert import BertModel
+from course_lib.config import BertConfig
 from course_lib.encode import batches_by_length, encode
 
 TEXTS = [
@@ -60,6 +61,23 @@ def test_long_texts_are_cut(loaded) -> None:
     long = "word " * 600
     assert np.isfinite(encode([long], *loaded)).all()
     np.testing.assert_allclose(encode([long], *loaded, max_tokens=9), encode(["word " * 7], *loaded), atol=1e-5)
+
+
+def test_a_model_with_fewer_positions_cuts_the_texts_there(loaded) -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = BertModel(BertConfig(vocab_size=len(loaded[1]), max_position_embeddings=64, **sizes)).eval()
+    np.testing.assert_array_equal(encode(["word " * 100], model, loaded[1]), encode(["word " * 62], model, loaded[1]))
+
+
+def test_a_model_comes_with_its_own_tokenizer(loaded) -> None:
+    model, tokenizer = loaded
+    with pytest.raises(ValueError, match="A model is given without its tokenizer"):
+        encode(TEXTS, model=model)
+    with pytest.raises(ValueError, match="A tokenizer is given without its model"):
+        encode(TEXTS, tokenizer=tokenizer)
+    for named in ("mini_bert", Path("mini_bert")):
+        with pytest.raises(TypeError, match="give the model itself"):
+            encode(["a"], model=named)
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 200))

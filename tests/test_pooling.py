@@ -87,6 +87,15 @@ def test_shapes_that_do_not_fit_are_named(pool) -> None:
         pool(torch.randn(2, 7, 3), torch.ones(2, 5))
 
 
+@masked
+def test_an_array_is_no_tensor(pool) -> None:
+    hidden, mask = torch.randn(2, 7, 3), torch.ones(2, 7)
+    with pytest.raises(TypeError, match="hidden is a ndarray; a tensor is needed"):
+        pool(hidden.numpy(), mask.numpy())
+    with pytest.raises(TypeError, match="mask is a list"):
+        pool(hidden, mask.tolist())
+
+
 @pytest.mark.parametrize("states", [torch.randn(2, 3, 5), (torch.randn(2, 3, 5),) * 3])
 def test_too_few_layers_are_named(states) -> None:
     with pytest.raises(ValueError, match=r"outputs\.hidden_states"):
