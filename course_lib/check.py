@@ -76,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _inspect(arguments: argparse.Namespace) -> int:
     """Of data there is much to know and nothing to pass: 0 whatever is found, if it can be read."""
+    from course_lib.datasets import TASKS as DATA_TASKS
     from course_lib.datasets import load_dataset
+    from course_lib.finetuning import TASKS
     from course_lib.finetuning.command import read_columns
     from course_lib.finetuning.inspection import inspect_data
 
@@ -84,7 +86,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
         raise CourseError(
             f"--max-tokens is {arguments.max_tokens}; at least 3 are needed, as [CLS] and [SEP] count too."
         )
-    data = load_dataset(arguments.data, arguments.task, columns=read_columns(arguments.columns))
+    of_data = {**{name: task.data for name, task in TASKS.items()}, **{name: name for name in DATA_TASKS}}
+    if arguments.task is not None and arguments.task not in of_data:
+        raise CourseError(
+            f"There is no task {arguments.task!r}; it may be {', '.join(of_data)}, or left out to be guessed."
+        )
+    data = load_dataset(arguments.data, of_data.get(arguments.task), columns=read_columns(arguments.columns))
     found = inspect_data(data, arguments.encoder, limit=arguments.max_tokens)
     print(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if arguments.json else _printable(str(found)))
     return 0

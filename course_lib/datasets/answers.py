@@ -19,7 +19,7 @@ from typing import Any
 
 from course_lib.datasets.examples import Answer, Question
 from course_lib.datasets.files import Complaint, Source, numbered_lines, read_text, short
-from course_lib.datasets.records import cell, text_cell
+from course_lib.datasets.records import cell, no_json, text_cell
 from course_lib.errors import DataError
 
 FIELDS = ("id", "question", "context", "answers")
@@ -43,10 +43,8 @@ def squad_source(path: Path) -> Source:
     """
     try:
         value = json.loads(read_text(path, "SQuAD's JSON"))
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"'{path}' is not JSON: {error.msg} in line {error.lineno}, column {error.colno}; get or mend the file."
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise no_json(path, error) from error
     try:
         records = [
             {**question, "context": paragraph["context"]}

@@ -108,7 +108,7 @@ def _parse_line(line: str, numbers: dict[str, int], origin: str) -> Example:
     if not text.strip():
         raise Complaint(f"has no text before its tab ({short(line)}); a text, a tab and a label are expected")
     if not label:
-        raise Complaint(f"has no label after its tab ({short(text)}); {_expected_number(numbers)} is expected")
+        raise Complaint(f"has no label after its tab ({short(text)}); {_expected_label(numbers)} is expected")
     return Example(text, label_number(label, numbers, text, origin))
 
 
@@ -145,7 +145,7 @@ def label_number(label: str, numbers: dict[str, int], text: str, origin: str = "
     # Names first: a label whose name is a number need not have that number, where the numbers began at 1.
     if label in numbers:
         return numbers[label]
-    names = ", ".join(list(numbers)[:12]) + (", ..." if len(numbers) > 12 else "")
+    names = _first(numbers)
     if all(re.fullmatch("[+-]?[0-9]+", name) for name in numbers):
         own = list(numbers) == list(map(str, range(len(numbers))))
         expected = f"a number from 0 to {len(numbers) - 1}" if own else f"one of {names}"
@@ -166,8 +166,15 @@ def label_number(label: str, numbers: dict[str, int], text: str, origin: str = "
     )
 
 
-def _expected_number(numbers: dict[str, int]) -> str:
-    return f"a label number from 0 to {len(numbers) - 1}"
+def _expected_label(numbers: dict[str, int]) -> str:
+    if list(numbers) == list(map(str, range(len(numbers)))):
+        return f"a label number from 0 to {len(numbers) - 1}"
+    return f"one of {_first(numbers)}"
+
+
+def _first(names: Iterable[str], most: int = 12) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _is_number(label: str) -> bool:
@@ -375,7 +382,7 @@ def _number(label: str, numbers: dict[str, int], text: str, origin: str) -> int:
 
 
 def _expected(task: str, numbers: dict[str, int]) -> str:
-    return "a number" if task == "regression" else _expected_number(numbers)
+    return "a number" if task == "regression" else _expected_label(numbers)
 
 
 def all_labels(source: Source, fields: Fields, task: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -65,7 +66,11 @@ def load_dataset(
     Raises:
         DataError: there is no such folder, file or name, or a line is not what it should be.
         ValueError: the task is none of `TASKS`.
+        TypeError: neither a path nor a name is given.
     """
+    if not isinstance(path_or_name, str | os.PathLike):
+        kind = type(path_or_name).__name__
+        raise TypeError(f"path_or_name is a {kind}; the path of a folder or a file, or a name on the hub, is expected.")
     if task is not None and task not in TASKS:
         near = difflib.get_close_matches(str(task), TASKS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""

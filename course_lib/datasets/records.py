@@ -226,8 +226,8 @@ def _json_object(line: str) -> dict[str, Any] | Complaint:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         return Complaint(f"is not JSON ({error.msg} at column {error.colno}: {short(line)}); one object is expected")
-    except RecursionError:
-        return Complaint(f"is JSON nested too deeply ({short(line)}); one object is expected")
+    except (RecursionError, ValueError) as error:
+        return Complaint(f"is JSON {_beyond(error)} ({short(line)}); one object is expected")
     return _object(record)
 
 
@@ -242,12 +242,24 @@ def _json_value(path: Path) -> Any:
     text = read_text(path, "JSON")
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data" and text.lstrip().startswith("{"):
+    except (ValueError, RecursionError) as error:
+        if getattr(error, "msg", "") == "Extra data" and text.lstrip().startswith("{"):
             return None
-        raise DataError(
-            f"'{path}' is not JSON: {error.msg} in line {error.lineno}, column {error.colno}; get or mend the file."
-        ) from error
+        raise no_json(path, error) from error
+
+
+def no_json(path: Path, error: ValueError | RecursionError) -> DataError:
+    """What json.loads raised at a whole file, as a sentence."""
+    if isinstance(error, json.JSONDecodeError):
+        where = f"{error.msg} in line {error.lineno}, column {error.colno}"
+        return DataError(f"'{path}' is not JSON: {where}; get or mend the file.")
+    return DataError(f"'{path}' is JSON {_beyond(error)}; get or mend the file.")
+
+
+def _beyond(error: ValueError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return "with a whole number of more digits than Python reads; numbers that long are expected as texts, in quotes"
 
 
 # ---------------------------------------------------------------------------------------------------- fields

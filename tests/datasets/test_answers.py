@@ -101,6 +101,7 @@ def test_a_wrong_question_is_named(tmp_path, question, part):
         ('{"data": [{"paragraphs": [{"cntext": 1}]}]}', "not of SQuAD's form ('qas' is missing"),
         ('{"data": [{"paragraphs": []}]}', "has no questions"),
         ('{"data": [{"paragraphs": [', "is not JSON: Expecting value in line 1"),
+        ('{"data": [{"paragraphs": ' + "[" * 100_000, "is JSON nested too deeply"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, text, part):

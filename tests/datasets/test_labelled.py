@@ -332,11 +332,12 @@ def test_a_column_of_texts_is_not_taken_for_labels(tmp_path):
         ('{"text": 3, "label": "x"}', "has '3' as its text, a int"),
         ('{"text": " ", "label": "x"}', "has an empty text"),
         ('{"text": "a"}', "has no field 'label' (only text)"),
-        ('{"text": "a", "label": null}', "has no label after 'a'"),
+        ('{"text": "a", "label": null}', "has no label after 'a'; one of x, y is expected"),
         ('{"text": "a", "label": {"b": 1}}', "a dict; a name or a number is expected"),
         ('{"text": "a", "label": ["x"]}', "has several labels"),
         ("", "is not JSON"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"text": "a", "label": ' + "7" * 5000 + "}", "with a whole number of more digits than Python reads"),
     ],
 )
 def test_a_wrong_line_of_json_is_named(tmp_path, line, part):
@@ -355,6 +356,8 @@ def test_a_wrong_line_of_json_is_named(tmp_path, line, part):
         ("[]", "holds no list of objects"),
         ("[1]", "Object 1 of"),
         ('{"a": [', "is not JSON: Expecting value in line 1"),
+        ("[" * 100_000, "is JSON nested too deeply; get or mend the file"),
+        ("[" + "7" * 5000 + "]", "is JSON with a whole number of more digits than Python reads"),
     ],
 )
 def test_a_wrong_json_file_is_named(tmp_path, text, part):

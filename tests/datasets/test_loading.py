@@ -102,6 +102,12 @@ def test_an_unknown_task_is_refused(folder, task):
         load_dataset(folder, task)
 
 
+@pytest.mark.parametrize("given", [5, None, ["data"]])
+def test_what_is_neither_a_path_nor_a_name_is_refused(given):
+    with pytest.raises(TypeError, match="the path of a folder or a file, or a name on the hub, is expected"):
+        load_dataset(given)
+
+
 def test_a_given_task_is_not_guessed(tmp_path):
     (tmp_path / "train.csv").write_text("text,label\na,1\nb,2\n", encoding="utf-8")
     assert load_dataset(tmp_path).task == "classification"

@@ -97,5 +97,8 @@ def test_the_command(folder, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["limit"] == 9
     assert main(["check", "--data", str(folder), "--max-tokens", "2"]) == 1
     assert "at least 3" in capsys.readouterr().err
+    assert main(["check", "--data", str(folder), "--task", "foo"]) == 1
+    assert "There is no task 'foo'; it may be classification," in capsys.readouterr().err
+    assert main(["check", "--data", str(DATA / "stories_en"), "--task", "masked-words"]) == 0
     assert main(["check", "--data", str(folder / "nothing")]) == 1
     assert "There is no" in capsys.readouterr().err
