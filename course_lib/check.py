@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns: text=body label=gold")
     parser.add_argument("--encoder", help="whose tokens are counted; by default a model of the data's language")
     parser.add_argument(
-        "--max-tokens", type=int, help="more than so many would be cut; the encoder's own limit if left out"
+        "--max-tokens",
+        type=int,
+        help="more than so many would be cut; the encoder's own limit if left out, 384 for answers",
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from course_lib.datasets import Choice, Dataset, Summary, describe, problems
 from course_lib.datasets.examples import texts_of
+from course_lib.finetuning.answers import Answers
 from course_lib.finetuning.classifiers import TOO_UNKNOWN, usual_encoder
 from course_lib.plots import Table
 
@@ -34,7 +35,7 @@ class Tokens:
     longest: int
     unknown: float  # share of all tokens, 0 to 1
     too_long: int  # examples with more than the limit
-    lost: float  # share of all tokens beyond the limit, 0 to 1
+    lost: float  # share of all tokens beyond the limit, 0 to 1; of answers they are read in further windows
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def inspect_data(
     Args:
         data: of `load_dataset`, for any task. A streamed part is gone through twice.
         encoder: whose tokenizer reads the texts; by default one of the data's language that is here without a network.
-        limit: tokens that a model would read; by default what the encoder's maker states (512 for BERT).
+        limit: tokens that a model would read; by default what the encoder's maker states (512 for BERT), and for answers
+            the length of a window, as in training (384).
         most: tokenize so many examples of each part only, the first ones. All others are counted all the same.
 
     Raises:
@@ -104,6 +106,8 @@ def inspect_data(
     if limit is None:
         limit = pretrained.read_config(pretrained.find_model(encoder))["max_position_embeddings"]
         limit = min(tokenizer.model_max_length, limit)
+        if data.task == "answers":
+            limit = min(limit, Answers.max_tokens)
     tokens = tuple(_tokens(name, itertools.islice(part, most), tokenizer, limit) for name, part in parts.items())
     summary = describe(data)
     return Inspection(
@@ -186,10 +190,11 @@ def _length(data: Dataset, tokens: tuple[Tokens, ...], limit: int) -> list[str]:
     found = []
     for one in tokens:
         if one.too_long:
-            what = "are read in windows" if data.task == "answers" else "will be cut"
+            read = "are read in windows, so that nothing is lost."
+            cut = f"will be cut; {one.lost:.0%} of all tokens stand beyond the limit."
             found.append(
-                f"{one.too_long:,} of {one.examples:,} examples of {one.part} have more than {limit:,} tokens and {what}; "
-                f"{one.lost:.0%} of all tokens stand beyond the limit."
+                f"{one.too_long:,} of {one.examples:,} examples of {one.part} have more than {limit:,} tokens and "
+                f"{read if data.task == 'answers' else cut}"
             )
     longest = max((one.most_of_them for one in tokens), default=0)
     if 0 < longest <= limit // 4 and data.task in ("classification", "multi-label", "regression"):

@@ -56,6 +56,16 @@ def test_a_limit_and_the_first_examples_alone(folder) -> None:
     assert found.summary.sizes["train"] == 26
 
 
+def test_long_passages_are_counted_by_the_windows_of_training(tmp_path) -> None:
+    context = "rain fell " * 210 + "in Oslo"
+    answers = {"text": ["Oslo"], "answer_start": [context.index("Oslo")]}
+    row = {"id": "a", "question": "Where?", "context": context, "answers": answers}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    found = inspect_data(load_dataset(tmp_path))
+    assert found.limit == 384 and 384 < found.tokens[0].longest <= 512
+    assert any("more than 384 tokens and are read in windows, so that nothing is lost." in s for s in found.remarks)
+
+
 def test_texts_of_another_language_than_the_encoder_are_noticed() -> None:
     data = load_dataset(DATA / "headlines_zh")
     assert inspect_data(data).encoder == "mini_bert_zh"
