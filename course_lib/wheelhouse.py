@@ -62,6 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.targets:
         if name not in TARGETS:
             raise SetupError(f"There is no system {name!r}: choose among {', '.join(TARGETS)}.")
+    extras = _extras()
+    for name in arguments.extra:
+        if _canonical(name) not in extras:  # pip would go on without it
+            raise SetupError(f"There is no extra {name!r}: choose among {', '.join(extras)}.")
     for version in arguments.pythons:
         if not re.fullmatch(r"3\.\d+", version):
             raise SetupError(f"{version!r} is no version of Python: give one as 3.12.")
@@ -84,6 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
     size = sum(path.stat().st_size for path in wheels) / 1e9
     print(f"{len(wheels)} packages, {size:.1f} GB in {folder}. How to install from it stands in {folder / _MANUAL}.")
     return 0
+
+
+def _extras() -> list[str]:
+    import tomllib  # not at the top: a Python without it is too old, which `check` says
+
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [_canonical(name) for name in project["optional-dependencies"]]
 
 
 def _manual(targets: Sequence[str], pythons: Sequence[str], own_python: str) -> str:

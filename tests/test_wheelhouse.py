@@ -53,6 +53,13 @@ def test_for_another_system_only_what_holds_machine_code_is_fetched_once_more(pi
         assert set(wheelhouse.TARGETS[OTHER].tags) <= set(call)
 
 
+def test_an_extra_that_is_not_there_is_named_before_pip_runs(pip, tmp_path, capsys):
+    assert main(["wheelhouse", "--output", str(tmp_path / "house"), "--extra", "foo"]) == 1
+    assert "There is no extra 'foo': choose among test, slides, bench." in capsys.readouterr().err
+    assert pip == []
+    assert main(["wheelhouse", "--output", str(tmp_path / "house"), "--extra", "slides"]) == 0
+
+
 def test_the_cpu_build_of_torch_comes_from_its_own_index(pip, tmp_path, monkeypatch):
     monkeypatch.setattr(install, "installed_torch", lambda venv: "cpu")
     monkeypatch.delenv("TORCH_INDEX", raising=False)
