@@ -48,7 +48,18 @@ def diagnose(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Diagnosis | N
 def explain_error(
     error: BaseException, history: History | None = None, given: tuple[Any, tuple, dict] | None = None
 ) -> Diagnosis:
-    """Why an exception was raised, from its traceback alone. Never raises; an unknown error keeps torch's own words."""
+    """Why an exception was raised, from its traceback alone. An unknown error keeps torch's own words.
+
+    Whatever the error, explaining it raises nothing.
+
+    Raises:
+        TypeError: `error` is not an exception, such as its text alone.
+    """
+    if not isinstance(error, BaseException):
+        raise TypeError(
+            f"explain_error was given a {type(error).__name__}; it takes the exception, whose traceback says where: "
+            "except RuntimeError as error: explain_error(error)."
+        )
     try:
         with quietly(), _undisturbed():
             return _explain(error, history, given)

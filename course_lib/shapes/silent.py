@@ -40,6 +40,7 @@ def preflight(model: nn.Module, *args: Any, loss_fn: Callable[..., Tensor] | Non
 
     Raises:
         TypeError: `model` is not a torch module.
+        ValueError: a batch without examples.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"preflight was given a {type(model).__name__}; it takes a torch module and its inputs: preflight(model, x).")  # fmt: skip
@@ -48,6 +49,10 @@ def preflight(model: nn.Module, *args: Any, loss_fn: Callable[..., Tensor] | Non
     if loss_fn is not None and "labels" in kwargs and not _takes(model, "labels"):
         labels = kwargs.pop("labels")
     original = take_apart(model, args, kwargs, labels)
+    if original.rows == 0:
+        raise ValueError(
+            "preflight was given a batch of 0 examples; it looks at what becomes of them: give two or more."
+        )
     with copies.random_state_kept(model, args, kwargs):
         rows, tokens = choose_sizes(model, original)
         try:

@@ -83,6 +83,11 @@ def test_error_text_and_traceback_are_as_without_it(run) -> None:
     assert levels(diagnosis.error) == levels(plain.value)[1:]  # without this test's own frame
 
 
+def test_the_text_of_an_error_is_no_error() -> None:
+    with pytest.raises(TypeError, match="was given a str; it takes the exception"):
+        shapes.explain_error("mat1 and mat2 shapes cannot be multiplied")
+
+
 def test_the_very_exception_is_kept() -> None:
     mine = ValueError("mine")
 

@@ -237,3 +237,5 @@ def test_findings_show_themselves_in_text_and_on_a_page() -> None:
 def test_what_is_no_module_is_refused_in_one_sentence() -> None:
     with pytest.raises(TypeError, match="was given a function; it takes a torch module"):
         preflight(lambda x: x, torch.randn(2))
+    with pytest.raises(ValueError, match="a batch of 0 examples"):
+        preflight(nn.Linear(4, 3), torch.zeros(0, 4))
