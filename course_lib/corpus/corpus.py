@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -76,10 +77,15 @@ class Corpus:
 
         Raises:
             ValueError: the share is not above 0 and below 1.
-            DataError: one of the two is empty.
+            DataError: a single document, or one of the two is empty.
         """
         if not 0 < dev_share < 1:
             raise ValueError(f"dev_share is {dev_share}; a number above 0 and below 1 is expected, such as 0.05.")
+        if len(list(itertools.islice(self.documents, 2))) == 1:
+            raise DataError(
+                f"No document of the corpus '{self.name}' is left for train or for dev: it has one, and whole documents are "
+                "held out; separate documents by empty lines, or take more of it."
+            )
         shares = (1 - dev_share, dev_share, 0.0)
         parts = {
             part: self._where(lambda document, part=part: part_of(content(document), shares) == part, part)

@@ -25,13 +25,7 @@ def fill_mask(model: nn.Module, tokenizer: Any, text: str, most: int = 5) -> lis
     Raises:
         DataError: the text has no [MASK] within the model's positions.
     """
-    longest = model.config.max_position_embeddings
-    encoded = tokenizer(text, truncation=True, max_length=longest, return_tensors="pt")
-    places = (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero()
-    if not len(places):
-        raise DataError(
-            f"'{text}' has no {tokenizer.mask_token} in its first {longest} tokens; write it where a word is to be guessed."
-        )
+    encoded, place = _masked(model, tokenizer, text)
     was_training = model.training
     model.eval()
     try:
@@ -41,9 +35,21 @@ def fill_mask(model: nn.Module, tokenizer: Any, text: str, most: int = 5) -> lis
         model.train(was_training)
     logits = getattr(answer, "prediction_logits", None)
     logits = answer.logits if logits is None else logits
-    best = logits[0, int(places[0])].float().softmax(dim=-1).topk(most)
+    best = logits[0, place].float().softmax(dim=-1).topk(most)
     tokens = tokenizer.convert_ids_to_tokens(best.indices.tolist())
     return [{"token": t, "score": round(s, 4)} for t, s in zip(tokens, best.values.tolist(), strict=True)]
+
+
+def _masked(model: nn.Module, tokenizer: Any, text: str) -> tuple[Any, int]:
+    """The text as the model reads it, and the place of its first [MASK]."""
+    longest = model.config.max_position_embeddings
+    encoded = tokenizer(text, truncation=True, max_length=longest, return_tensors="pt")
+    places = (encoded["input_ids"][0] == tokenizer.mask_token_id).nonzero()
+    if not len(places):
+        raise DataError(
+            f"'{text}' has no {tokenizer.mask_token} in its first {longest} tokens; write it where a word is to be guessed."
+        )
+    return encoded, int(places[0])
 
 
 @torch.no_grad()
@@ -81,7 +87,13 @@ class Probes(Watcher):
         self._model: nn.Module | None = None
 
     def attach(self, model: nn.Module, tokenizer: Any, path: Path | None = None, anew: bool = True) -> None:
-        """Say which model is asked, and where the answers are written, a JSON object a line."""
+        """Say which model is asked, and where the answers are written, a JSON object a line.
+
+        Raises:
+            DataError: a text has no [MASK] within the model's positions.
+        """
+        for text in self.texts:
+            _masked(model, tokenizer, text)
         self._model, self._tokenizer, self._path = model, tokenizer, path
         known = tokenizer.get_vocab()
         self.tokens = tuple(token for token in self.tokens if token in known)

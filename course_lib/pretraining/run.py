@@ -33,7 +33,7 @@ from course_lib.positions import begin_as_sinusoids
 from course_lib.pretraining.baselines import NGrams
 from course_lib.pretraining.batches import PretrainingBatches
 from course_lib.pretraining.probes import Probes
-from course_lib.pretraining.tokens import TokenDocuments, open_tokens, tokenize, write_tokens
+from course_lib.pretraining.tokens import TokenDocuments, open_tokens, tokenize, vocabulary_checksum, write_tokens
 from course_lib.training import Evaluation, Recipe, Training, Watcher
 from course_lib.training.sharing import accelerator
 from course_lib.wordpiece import train_wordpiece
@@ -202,7 +202,8 @@ def pretrain(
     Args:
         corpus: of `read_corpus` or `docstrings`.
         config: tiny, mini, small, base, or a BertConfig.
-        model: go on with this model (a folder or a name) in place of a new one; its tokenizer comes with it.
+        model: go on with this model (a folder or a name) in place of a new one; its tokenizer comes with it, and another
+            vocabulary is refused.
         tokenizer: None trains a WordPiece vocabulary of `vocabulary` entries on the corpus, with `lowercase` or without.
         dev: held-out documents: a corpus, or the share of this one that is held out.
         pairs: next sentence prediction (BertForPreTraining); else hidden words alone (BertForMaskedLM).
@@ -219,9 +220,10 @@ def pretrain(
         watchers, progress: as in `training.fit`.
 
     Raises:
-        DataError: an empty corpus, or a single document where pairs are asked for.
+        DataError: an empty corpus, or a single document where some are held out or pairs are asked for; a probe without
+            [MASK].
         TrainingError: see `training.fit`; an output folder of another run.
-        ValueError: a choice that makes no sense; a tokenizer that does not fit the configuration.
+        ValueError: a choice that makes no sense; a tokenizer that does not fit the configuration or the model.
     """
     recipe = recipe.but(**changes)
     if isinstance(config, str) and config not in SIZES:
@@ -335,10 +337,13 @@ def _tokenizer(
 ) -> Any:
     from course_lib import pretrained
 
-    if given is not None and not isinstance(given, str | Path):
-        return given
-    if given is not None or model is not None:
-        return pretrained.load_tokenizer(str(model if given is None else given))
+    if given is None and model is not None:
+        return pretrained.load_tokenizer(str(model))
+    if given is not None:
+        asked = pretrained.load_tokenizer(str(given)) if isinstance(given, str | Path) else given
+        if model is not None:
+            _same_vocabulary(asked, model)
+        return asked
     with _main_first():
         if folder is not None and (folder / "tokenizer.json").is_file():  # of a run that is resumed, or just made
             from transformers import BertTokenizer
@@ -348,6 +353,20 @@ def _tokenizer(
         if folder is not None:
             made.save_pretrained(folder)
     return made
+
+
+def _same_vocabulary(tokenizer: Any, model: str | Path) -> None:
+    from course_lib import pretrained
+
+    try:
+        own = pretrained.load_tokenizer(str(model))
+    except ModelFilesError:
+        return  # weights alone: there is nothing to compare with
+    if vocabulary_checksum(own) != vocabulary_checksum(tokenizer):
+        raise ValueError(
+            f"The model '{model}' has another vocabulary ({len(own):,} entries) than the tokenizer ({len(tokenizer):,}), so "
+            "its ids would mean other words to the model: leave the tokenizer out, or begin with a new model."
+        )
 
 
 def _tokens(corpus: Corpus, tokenizer: Any, folder: Path | None, name: str) -> TokenDocuments:

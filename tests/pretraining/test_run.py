@@ -21,6 +21,7 @@ from course_lib.pretraining import (
     pretraining_scores,
 )
 from course_lib.training import Watcher, evaluate
+from course_lib.wordpiece import train_wordpiece
 
 RUN = {
     "steps": 6, "length": 24, "batch_tokens": 400, "evaluate_every": 3, "learning_rate": 2e-3, "precision": "float32",
@@ -229,6 +230,19 @@ def test_choices_that_make_no_sense(corpus, tokenizer, small, change, words) -> 
 def test_a_vocabulary_that_does_not_fit_the_model(corpus, tokenizer, small) -> None:
     with pytest.raises(ValueError, match="vocabulary of 390 and the tokenizer one of 400"):
         pretrain(corpus, dataclasses.replace(small, vocab_size=390), tokenizer=tokenizer, **RUN)
+
+
+def test_another_vocabulary_than_the_models_own(done, corpus) -> None:
+    _, folder, _ = done
+    smaller = train_wordpiece(corpus.sentences(), 390)
+    with pytest.raises(ValueError, match=r"another vocabulary \(400 entries\) than the tokenizer \(390\)"):
+        pretrain(corpus, model=folder, tokenizer=smaller, **RUN)
+
+
+def test_a_probe_without_a_mask_is_refused_before_training(corpus, tokenizer, small, tmp_path) -> None:
+    with pytest.raises(DataError, match=r"'no mask' has no \[MASK\]"):
+        pretrain(corpus, small, tokenizer=tokenizer, probes=Probes(["no mask"]), output=tmp_path / "out", **RUN)
+    assert not (tmp_path / "out" / "checkpoints").exists()
 
 
 def test_one_document_has_no_pairs(tmp_path, tokenizer, small) -> None:
