@@ -93,12 +93,17 @@ def train_classifier(
     elif unlabelled:
         raise ValueError("unlabelled examples need teachers to label them: give teachers=[a trained classifier].")
     texts = data.train  # the teachers' texts are counted in the vocabulary too
+    origin = {
+        "model": name, "unit": unit, "minimum": minimum, "most": most, "vectors": None if vectors is None else str(vectors),
+        "options": {key: str(value) for key, value in (options or {}).items()}, "teachers": len(teachers), "temperature": temperature,
+    }  # fmt: skip
     training.set_seed(seed)
     built: dict[str, Any] = dict(options or {})
     if over_bert:
         from course_lib import pretrained
 
         encoder = (zoo.ERNIE if name == "ERNIE" else usual_encoder(texts.texts[:1000])) if encoder is None else encoder
+        origin["encoder"] = str(encoder)
         tokenizer = pretrained.load_tokenizer(str(encoder))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
@@ -132,6 +137,7 @@ def train_classifier(
         watchers=watchers,
         progress=progress,
         temperature=temperature,
+        made_from=origin,
         **changes,
     )
     tuned.data = data.replace(train=labelled)

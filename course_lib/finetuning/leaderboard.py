@@ -23,9 +23,10 @@ from time import perf_counter
 from typing import Any
 
 from course_lib import training
+from course_lib.datasets import SPLITS
 from course_lib.errors import CourseError, DataError
 from course_lib.finetuning.classifiers import train_classifier
-from course_lib.finetuning.tuned import FineTuned
+from course_lib.finetuning.tuned import FineTuned, fingerprint
 from course_lib.plots import Picture, Table
 
 _RUN = "leaderboard_run.json"
@@ -151,7 +152,7 @@ def leaderboard(
         names: of `course_lib.zoo.NAMES`; by default all.
         seeds: each model is trained once with each.
         output: a folder for the models, the table and the picture.
-        resume: keep what an earlier call has trained there.
+        resume: keep what an earlier call has trained there, from the same data with the same choices.
         say: told a line when a model is done.
         choices: as in `train_classifier`; encoder is for the models over BERT alone, and unit, minimum, most, vectors
             and vector_words for the others alone.
@@ -209,8 +210,15 @@ def _run(
 ) -> dict[str, Any]:
     """Train once, or read what an earlier call found."""
     done = None if folder is None else folder / _RUN
+    made_from: dict[str, Any] = {}
+    if folder is not None:
+        kept = {key: value for key, value in choices.items() if key != "save_every"}  # it changes nothing of the model
+        made_from = {"data": str(data.folder), "contents": fingerprint(data, SPLITS), **kept}
+        made_from = json.loads(json.dumps(made_from, default=str))
     if resume and done is not None and done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+        found = json.loads(done.read_text(encoding="utf-8"))
+        training.check_made_from(done.parent, found.get("made_from", {}), made_from)
+        return found
     if folder is not None and (folder / "fine_tuning.json").is_file():
         if not resume:
             raise DataError(f"'{folder}' has a trained model already; give another folder, or go on with resume.")
@@ -228,6 +236,7 @@ def _run(
         "bytes": sum(p.numel() * p.element_size() for p in tuned.model.state_dict().values()),
     }
     if done is not None:
+        found["made_from"] = made_from
         done.write_text(json.dumps(found) + "\n", encoding="utf-8")
     return found
 

@@ -3,7 +3,7 @@
 OUTPUT/
   config.json, model.safetensors     the best model, as transformers reads it too
   tokenizer.json, ...                its tokenizer
-  fine_tuning.json                   task, labels, recipe, data, scores, versions
+  fine_tuning.json                   task, labels, recipe, data, what it was made from, scores, versions
   history.csv                        every evaluation
 """
 
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -255,6 +256,7 @@ def fine_tune(
     seed: int = 0,
     watchers: Sequence[Watcher] = (),
     progress: bool | None = None,
+    made_from: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> FineTuned:
     """Fine-tune a model on a data set; the best checkpoint on dev is what comes back.
@@ -273,23 +275,30 @@ def fine_tune(
         reading: how texts become tokens.
         seed: of new weights, dropout and the order of the examples.
         watchers, progress: as in `training.fit`.
+        made_from: more that a resumed run must have in common with its beginning than model, data and the choices above, by
+            name, as JSON keeps it.
 
     Raises:
         DataError: a data set without train, with one class only, or of another task.
         ValueError: an unknown task or choice.
-        TrainingError: see `training.fit`.
+        TrainingError: see `training.fit`; a finished model in `output`, without resume or made from something else.
     """
     recipe = recipe.but(**changes)
     kind = _task(data, task)(data.labels, reading or Reading())
     examples = data.require("train", "training")
     _check_labels(kind, data)
     folder = None if output is None else Path(output).expanduser()
+    origin = {
+        "model": type(model).__name__ if isinstance(model, nn.Module) else str(model),
+        "task": kind.name, "labels": list(kind.labels),
+        "data": str(data.folder), "contents": None if folder is None else fingerprint(data),
+        "reading": dataclasses.asdict(kind.reading), "batch_size": batch_size, "batch_tokens": batch_tokens,
+        "train_layers": train_layers, "class_weights": class_weights, "seed": seed, **(made_from or {}),
+    }  # fmt: skip
     if folder is not None and (folder / CARD).is_file():
         if not resume:
             raise TrainingError(f"'{folder}' has a trained model already; give another folder, or remove it first.")
-        done = FineTuned.load(folder)
-        done.data = data
-        return done
+        return _finished(folder, data, recipe, origin)
     training.set_seed(seed)
     model, tokenizer = _model(model, tokenizer, kind)
     if train_layers is not None:
@@ -345,6 +354,7 @@ def fine_tune(
             score=lambda found: kind.scores(found, dev),
             watchers=watchers,
             progress=progress,
+            made_from=origin,
         )
     tuned = FineTuned(model, tokenizer, kind, data=data, history=history, precision=recipe.precision)
     if folder is not None and training.is_main_process():
@@ -354,6 +364,7 @@ def fine_tune(
             batch={"size": batch_size, "tokens": batch_tokens},
             seed=seed,
             data=str(data.folder),
+            made_from=origin,
             examples={n: len(part) if hasattr(part, "__len__") else "streamed" for n, part in data.splits.items()},
             kept={"step": history.kept.step, "epoch": history.kept.number, **history.kept.scores},
             notes=[*data.notes, *train.notes],
@@ -362,6 +373,37 @@ def fine_tune(
         )
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the run is over: nothing to go on from
     return tuned
+
+
+def fingerprint(data: Any, parts: Sequence[str] = ("train", "dev")) -> str:
+    """A short digest of the labels and of every example of some parts; by default of what is trained on and chosen by.
+
+    Of a stream its place alone counts: all of it would have to be read.
+    """
+    digest = hashlib.blake2b(repr(data.labels).encode(), digest_size=6)
+    for name in parts:
+        part = data.splits[name]
+        for example in part if hasattr(part, "__len__") else [str(data.folder)]:
+            digest.update(f"{name}{example!r}\n".encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _finished(folder: Path, data: Any, recipe: Recipe, origin: Mapping[str, Any]) -> FineTuned:
+    """The model that an earlier run left in its folder, if this run would have made it.
+
+    Raises:
+        TrainingError: it would not. Of an old folder, whose card does not say what it was made from, task and labels count.
+    """
+    done = FineTuned.load(folder)
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    before = {"task": done.task.name, "labels": list(done.task.labels)}
+    if "made_from" in card:
+        before |= {**card["made_from"], **card["recipe"]}
+    now = {**origin, **dataclasses.asdict(recipe)}
+    del now["save_every"]  # it changes nothing of the model
+    training.check_made_from(folder, before, now)
+    done.data = data
+    return done
 
 
 def _task(data: Any, name: str | None) -> type[Task]:

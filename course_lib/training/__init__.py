@@ -12,7 +12,7 @@ interrupts.py   Ctrl-C
 watching.py     progress bar, live plot, TensorBoard
 """
 
-from course_lib.training.checkpoints import prepare_output, save_model
+from course_lib.training.checkpoints import check_made_from, prepare_output, save_model
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels
 from course_lib.training.history import Record, Step, Training
 from course_lib.training.loop import fit, versions
@@ -37,6 +37,7 @@ __all__ = [
     "Training",
     "Watcher",
     "WeightedCrossEntropy",
+    "check_made_from",
     "class_weights",
     "default_scores",
     "evaluate",

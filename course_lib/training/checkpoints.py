@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,23 @@ def newest_checkpoint(output: Path) -> tuple[Path, dict[str, Any], list[str]] | 
 def has_checkpoints(output: Path) -> bool:
     """Has a run left checkpoints here?"""
     return bool(_folders(output))
+
+
+def check_made_from(output: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Is the run in `output` made from the same? Names that only one of the two has are not compared.
+
+    The name of the data ("data") does not count where its digest ("contents") is the same: a folder may have been moved.
+
+    Raises:
+        TrainingError: it is not; every difference is named.
+    """
+    moved = before.get("contents") == now.get("contents")
+    other = [name for name in now if name in before and before[name] != now[name] and not (moved and name == "data")]
+    if other:
+        named = "; ".join(f"{name}: {before[name]}, not {now[name]}" for name in other)
+        raise TrainingError(
+            f"The run in '{output}' began with other choices ({named}): go on with the same, or begin anew in another folder."
+        )
 
 
 def save_model(model: nn.Module, folder: Path) -> None:

@@ -61,6 +61,7 @@ def fit(
     score: Callable[[Evaluation], Mapping[str, float]] = default_scores,
     watchers: Sequence[Watcher] = (),
     progress: bool | None = False,
+    made_from: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Training:
     """Train a model with AdamW (Loshchilov and Hutter 2019), and evaluate it at the end of every epoch and of the run.
@@ -82,11 +83,14 @@ def fit(
         watchers: told of every step and evaluation: `LivePlot`, `TensorBoard`. With FSDP the model that they may look
             at has the best weights so far.
         progress: a progress bar; None shows one where the run takes more than a few seconds.
+        made_from: what the run is made from, by name, as JSON keeps it (model, data): it is kept in the checkpoints, and a
+            run that differs does not go on from them (`checkpoints.check_made_from`).
 
     Raises:
         ValueError: a number that makes no sense, a model without anything to train, or an empty train.
         TrainingError: a batch without labels; a loss that is no number any more: the model then has the best weights
-            so far, those of the start if nothing was evaluated, and the batch is saved; a folder that cannot be written.
+            so far, those of the start if nothing was evaluated, and the batch is saved; a folder that cannot be written, or
+            whose run was another one.
         KeyboardInterrupt: somebody stopped it. The step was finished, a checkpoint written (with `output`), and the
             model has the best weights so far.
     """
@@ -99,7 +103,8 @@ def fit(
     everyone: list[Watcher] = [*watchers]
     if progress or progress is None:
         everyone.append(ProgressBar(delay=0.0 if progress else 5.0))
-    run = _Run(model, train, dev, recipe, folder, ModelLoss() if loss is None else loss, keep, score, everyone)
+    loss = ModelLoss() if loss is None else loss
+    run = _Run(model, train, dev, recipe, folder, loss, keep, score, everyone, made_from or {})
     return run.go(resume)
 
 
@@ -117,9 +122,11 @@ class _Run:
         keep: Callable[[Any, Batch], Mapping[str, Tensor]],
         score: Callable[[Evaluation], Mapping[str, float]],
         watchers: Sequence[Watcher],
+        made_from: Mapping[str, Any],
     ) -> None:
         self.given, self.train, self.dev, self.recipe = model, train, dev, recipe
         self.output, self.loss, self.keep, self.score = output, loss, keep, score
+        self.made_from = made_from
         self.accelerator = accelerator()
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes)
         self.sharded = is_sharded(self.accelerator)
@@ -387,6 +394,7 @@ class _Run:
         assert self.output is not None
         state = {
             "recipe": dataclasses.asdict(self.recipe),
+            "made_from": dict(self.made_from),
             "step": self.step,
             "epoch": self.epoch,
             "batches": self.batches,
@@ -437,6 +445,7 @@ class _Run:
                 watcher.remark(remark)
             if not self.watchers and self.accelerator.is_main_process:  # nobody else would say it
                 warnings.warn(remark, UserWarning, stacklevel=4)
+        checkpoints.check_made_from(self.output, state.get("made_from", {}), self.made_from)
         before = Recipe(**state["recipe"]).but(save_every=self.recipe.save_every)
         differences = before.differences(self.recipe)
         if differences:

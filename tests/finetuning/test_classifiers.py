@@ -11,7 +11,7 @@ import torch
 from course_lib import zoo
 from course_lib.__main__ import main
 from course_lib.datasets import Dataset, Example, Examples, load_dataset, write_dataset
-from course_lib.errors import DataError
+from course_lib.errors import DataError, TrainingError
 from course_lib.finetuning import FineTuned, train_classifier
 from course_lib.finetuning.effects import token_effects
 from course_lib.finetuning.leaderboard import leaderboard
@@ -78,6 +78,18 @@ def test_only_classification_has_probabilities(tiny, data) -> None:
     tags = fine_tune(data["tags"], tiny, epochs=1, batch_size=3)
     with pytest.raises(DataError, match="This model is for tags"):
         tags.predict("rain falls", why=True)
+
+
+def test_a_finished_model_is_not_taken_for_another_one(text_cnn, bert_cnn, data, tiny) -> None:
+    """`--model TextCNN --resume` on a folder with a BERT gave the BERT's score."""
+    known, folder = data["classification"], text_cnn[1]
+    assert train_classifier("TextCNN", known, output=folder, resume=True, options=SMALL, **QUICK).history is None
+    with pytest.raises(TrainingError, match=r"\(model: TextCNN, not DPCNN; options: .*\): go on with the same"):
+        train_classifier("DPCNN", known, output=folder, resume=True, **QUICK)
+    with pytest.raises(TrainingError, match=r"\(minimum: 1, not 2\)"):
+        train_classifier("TextCNN", known, output=folder, resume=True, options=SMALL, **{**QUICK, "minimum": 2})
+    with pytest.raises(TrainingError, match=r"began with other choices \(model: bert_CNN, not TextCNN"):
+        train_classifier("TextCNN", known, output=bert_cnn[1], resume=True, options=SMALL, **QUICK)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +205,10 @@ def test_the_leaderboard_leaves_out_what_cannot_be_had_and_goes_on(data, tiny, t
         data["classification"], ["TextCNN"], seeds=(0, 1), output=tmp_path / "out", resume=True, **choices
     )
     assert again.rows[0].accuracies == next(r.accuracies for r in found.rows if r.model == "TextCNN")
+    known = data["classification"]
+    other = known.replace(test=type(known.test)(known.test[:5]), folder="elsewhere")
+    with pytest.raises(DataError, match=r"TextCNN is left out: .*\(data: made here, not elsewhere; contents: "):
+        leaderboard(other, ["TextCNN"], seeds=(0, 1), output=tmp_path / "out", resume=True, **choices)
 
 
 def test_the_leaderboard_needs_something_to_compare_on(data) -> None:

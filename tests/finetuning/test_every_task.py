@@ -1,5 +1,6 @@
 """Each task from a data set to predictions: it learns, is scored, is saved, and says the same after loading."""
 
+import dataclasses
 import json
 import math
 
@@ -183,6 +184,45 @@ def test_a_run_that_was_cut_off_goes_on(tiny, data, tmp_path) -> None:
     assert done.history is None and done.evaluate("test").scores["accuracy"] >= 0
     with pytest.raises(TrainingError, match="has a trained model already"):
         fine_tune(data["classification"], tiny, output=tmp_path / "cut", **options)
+
+
+def test_a_run_goes_on_with_the_model_and_the_data_it_began_with(tiny, data, tmp_path) -> None:
+    """An English run, asked to go on with Chinese data, trained on it and bore its name."""
+    from course_lib.training import Watcher
+
+    class Stops(Watcher):
+        def step(self, step):
+            raise KeyboardInterrupt
+
+    known, cut = data["classification"], tmp_path / "cut"
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(known, tiny, output=cut, watchers=[Stops()], **RECIPE)
+    changed = [dataclasses.replace(example, text=example.text + "!") for example in known.train]
+    other = known.replace(train=type(known.train)(changed), folder="elsewhere")
+    again = {"output": cut, "resume": True, **RECIPE}
+    for _ in range(2):  # a run that was cut off, and then a finished one
+        with pytest.raises(TrainingError, match=r"\(data: .*, not elsewhere; contents: .*, not .*\): go on with the"):
+            fine_tune(other, tiny, **again)
+        with pytest.raises(TrainingError, match=r"\(seed: 0, not 2\)"):
+            fine_tune(known, tiny, **{**again, "seed": 2})
+        tuned = fine_tune(known.replace(folder="moved"), tiny, **again)
+    assert tuned.history is None
+    with pytest.raises(TrainingError, match=r"\(model: .*tiny, not default\)"):
+        fine_tune(known, "default", **again)
+    with pytest.raises(TrainingError, match=r"epochs: \d+, not 77"):
+        fine_tune(known, tiny, **{**again, "epochs": 77})
+
+
+def test_an_old_folder_that_does_not_say_what_it_was_made_from_is_taken(tiny, data, tmp_path) -> None:
+    known, again = data["classification"], {"output": tmp_path / "out", "resume": True, **RECIPE, "epochs": 1}
+    fine_tune(known, tiny, **again)
+    card = tmp_path / "out" / "fine_tuning.json"
+    said = json.loads(card.read_text(encoding="utf-8"))
+    del said["made_from"]
+    card.write_text(json.dumps(said), encoding="utf-8")
+    assert fine_tune(known, tiny, **{**again, "seed": 9}).history is None
+    with pytest.raises(TrainingError, match=r"labels: \['weather', 'sport'\], not \['a', 'b'\]"):
+        fine_tune(known.replace(labels=("a", "b")), tiny, **again)
 
 
 # ------------------------------------------------------------------------------------------------ streams

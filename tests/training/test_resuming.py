@@ -277,6 +277,23 @@ def test_another_recipe_or_other_data_cannot_go_on(tmp_path) -> None:
         fit(Fragile(), batches(size=3), dev_batches(), output=tmp_path, resume=True, **OPTIONS)
 
 
+def test_what_is_made_from_something_else_cannot_go_on(tmp_path) -> None:
+    made_from = {"model": "a", "data": "here", "contents": "1"}
+    with pytest.raises(Killed):
+        run(tmp_path, 6, made_from=made_from)
+    with pytest.raises(TrainingError, match=r"began with other choices \(model: a, not b\): go on with the same"):
+        run(tmp_path, resume=True, made_from={**made_from, "model": "b"})
+    with pytest.raises(TrainingError, match=r"\(data: here, not there; contents: 1, not 2\)"):
+        run(tmp_path, resume=True, made_from={**made_from, "data": "there", "contents": "2"})
+    run(tmp_path, resume=True, made_from={**made_from, "data": "moved", "new": "not recorded then"})
+
+
+def test_a_checkpoint_that_does_not_say_what_it_was_made_from_goes_on(tmp_path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 6)
+    run(tmp_path, resume=True, made_from={"model": "a"})
+
+
 def test_resuming_where_nothing_was_begins_at_the_beginning(tmp_path, whole) -> None:
     set_seed(7)
     model = Fragile()
