@@ -87,6 +87,8 @@ def train_classifier(
         if given is not None and over_bert != (what == "encoder"):
             fits = "has word vectors of its own" if what == "encoder" else "reads BERT's"
             raise ValueError(f"{name} {fits} and takes no {what}: leave it out.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; a batch holds at least 1.")
     labelled = data.train
     if teachers:
         data, changes["teacher_logits"] = _labelled_by(teachers, data, unlabelled)

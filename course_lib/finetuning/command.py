@@ -163,7 +163,7 @@ def train(arguments: argparse.Namespace) -> int:
                 print(*tuned.data.notes[len(data.notes) :], sep="\n", end="", file=sys.stderr)
                 _say_unknown(tuned, data)
         else:
-            size = arguments.batch_size or 32
+            size = 32 if arguments.batch_size is None else arguments.batch_size
             tuned = fine_tune(
                 data, arguments.model, task=task, batch_size=size, seed=arguments.seed, progress=True, **shared
             )

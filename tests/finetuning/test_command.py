@@ -100,6 +100,11 @@ def test_predictions_come_as_the_inputs_do(trained) -> None:
         (["evaluate", "--model", "OUT", "--data", "none"], "none"),
         (["train", "--data", "DATA", "--output", "OUT"], "has a trained model already"),
         (["train", "--data", "DATA", "--output", "NEW", "--epochs", "0"], "epochs is 0"),
+        (["train", "--data", "DATA", "--output", "NEW", "--batch-size", "0"], "size is 0; a batch holds at least 1"),
+        (
+            ["train", "--data", "DATA", "--output", "NEW", "--model", "TextCNN", "--batch-size", "0"],
+            "batch_size is 0; a batch holds at least 1",
+        ),
         (["train", "--data", "DATA", "--output", "NEW", "--task", "tagging"], "There is no task 'tagging'"),
         (["train", "--data", "DATA", "--output", "NEW", "--columns", "text"], "--columns has 'text'"),
         (["train", "--data", "DATA", "--output", "NEW", "--model", "no/where-at-all"], "no/where-at-all"),
