@@ -25,6 +25,7 @@ from course_lib.training import Recipe
 
 _STEPS_AT_LEAST = {True: 300, False: 800}  # over BERT, over word vectors: a small set is gone through more often
 TOO_UNKNOWN = 0.05  # share of unknown tokens above which a vocabulary and texts do not belong together
+MINIMUM = 2  # how often a token must occur in train to be in a vocabulary
 _SMALL = 20_000  # texts, below which batches over word vectors are small too
 
 
@@ -34,7 +35,7 @@ def train_classifier(
     *,
     encoder: Any = None,
     unit: str | None = None,
-    minimum: int = 2,
+    minimum: int = MINIMUM,
     most: int | None = None,
     vectors: str | Path | None = None,
     vector_words: str | Path | None = None,

@@ -160,8 +160,9 @@ def train(arguments: argparse.Namespace) -> int:
                 given["encoder"] = arguments.encoder
             tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
             if main:
-                print(*tuned.data.notes[len(data.notes) :], sep="\n", end="", file=sys.stderr)
-                _say_unknown(tuned, data)
+                for note in tuned.data.notes[len(data.notes) :]:
+                    print(note, file=sys.stderr)
+                _say_unknown(tuned, data, arguments)
         else:
             size = 32 if arguments.batch_size is None else arguments.batch_size
             tuned = fine_tune(
@@ -248,17 +249,30 @@ def _option(given: str) -> tuple[str, Any]:
         return name, value
 
 
-def _say_unknown(tuned: Any, data: Any) -> None:
-    from course_lib.finetuning.classifiers import TOO_UNKNOWN, unknown_share
+def _say_unknown(tuned: Any, data: Any, arguments: argparse.Namespace) -> None:
+    from course_lib import zoo
+    from course_lib.finetuning.classifiers import MINIMUM, TOO_UNKNOWN, unknown_share
 
-    examples = data.dev if len(data.dev) else data.train
-    share = unknown_share(examples.texts[:2000], tuned.tokenizer)
-    if share > TOO_UNKNOWN:
-        print(
+    part = "dev" if len(data.dev) else "train"
+    share = unknown_share(data.splits[part].texts[:2000], tuned.tokenizer)
+    if share <= TOO_UNKNOWN:
+        return
+    if zoo.reads_bert(arguments.model):
+        said = (
             f"{share:.0%} of the tokens of these texts are unknown to the model's vocabulary: it was made for another "
-            "language, or for other texts. Another encoder or a larger training set would know more of them.",
-            file=sys.stderr,
+            "language, or for other texts. Another encoder or a larger training set would know more of them."
         )
+    else:  # the vocabulary was made from train
+        minimum = MINIMUM if arguments.minimum is None else arguments.minimum
+        how_often = {1: "", 2: " twice"}.get(minimum, f" {minimum} times")
+        left_out, more = f"do not occur{how_often} in train", "a larger training set"
+        if minimum > 1:
+            more += f", or --minimum {minimum - 1},"
+        if arguments.most is not None:
+            left_out += f", or are not among its {arguments.most:,} most frequent tokens,"
+            more = more.rstrip(",") + ", or a larger --most,"
+        said = f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more."
+    print(said, file=sys.stderr)
 
 
 def _compare(arguments: argparse.Namespace, data: Any, shared: dict[str, Any]) -> int:

@@ -177,6 +177,35 @@ def test_an_encoder_of_another_language_is_said(tiny, tmp_path, capsys) -> None:
     assert "of the tokens of these texts are unknown to the model's vocabulary" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            [],
+            "% of the tokens of dev do not occur twice in train and are read as [UNK]: a larger training set, or --minimum 1, ",
+        ),
+        (
+            ["--minimum", "1"],
+            "% of the tokens of dev do not occur in train and are read as [UNK]: a larger training set would",
+        ),
+        (
+            ["--most", "3"],
+            "or are not among its 3 most frequent tokens, and are read as [UNK]: a larger training set, or --min",
+        ),
+    ],
+)
+def test_tokens_that_are_not_in_a_vocabulary_of_ones_own_are_said_to_be_rare(tmp_path, capsys, options, words) -> None:
+    train = Examples([Example("rain falls now", 0), Example("goal scored now", 1)] * 4)
+    dev = Examples([Example("rain falls here", 0), Example("goal unheard", 1)])
+    write_dataset(Dataset("here", ("a", "b"), train, dev, dev, "classification", "made"), tmp_path / "data")
+    (tmp_path / "rain.vec").write_text("1 2\nnow 0.5 1\n", encoding="utf-8")
+    command = ["train", "--model", "TextCNN", "--data", str(tmp_path / "data"), "--steps", "1", "--output"]
+    assert main([*command, str(tmp_path / "out"), "--vectors", str(tmp_path / "rain.vec"), *options]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if words in line], said
+    assert [line for line in said if line.endswith("and begin at random.")], "each note has a line of its own"
+
+
 def test_the_leaderboard_leaves_out_what_cannot_be_had_and_goes_on(data, tiny, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(zoo, "ERNIE", str(tmp_path / "no_such_model"))
     choices = {**QUICK, "epochs": 2}
