@@ -19,7 +19,7 @@ from torch import nn
 from course_lib import training
 from course_lib.datasets import Examples
 from course_lib.errors import DataError
-from course_lib.finetuning.tasks import Reading
+from course_lib.finetuning.tasks import Reading, check_dataset, check_examples
 from course_lib.finetuning.tuned import FineTuned, fine_tune
 from course_lib.training import Recipe
 
@@ -71,11 +71,12 @@ def train_classifier(
 
     Raises:
         ValueError: an unknown name, or an option that does not fit.
-        DataError: data for another task, or without train.
+        DataError: no data set, one for another task, or without train; teachers or unlabelled examples of another kind.
     """
     from course_lib import zoo
 
     over_bert = zoo.reads_bert(name)
+    check_dataset(data)
     if data.task != "classification":
         raise DataError(
             f"'{data.folder}' is for {data.task}; the models of the zoo give a text one of several labels: give data "
@@ -149,8 +150,10 @@ def train_classifier(
 
 def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[Any]) -> tuple[Any, Any]:
     """The data with the unlabelled examples, which get the label that the teachers hold likeliest; and (n, K) scores."""
-    from course_lib.finetuning.distillation import soft_labels
+    from course_lib.finetuning.distillation import check_teachers, soft_labels
 
+    check_teachers(teachers)
+    unlabelled = check_examples(unlabelled, "classification", "unlabelled")
     if teachers[0].task.labels != tuple(data.labels):
         raise DataError(
             f"The teacher has the labels {', '.join(teachers[0].task.labels)}, and '{data.folder}' {', '.join(data.labels)}; give "

@@ -37,14 +37,37 @@ def soft_labels(teachers: Sequence[Any], examples: Sequence[Example]) -> Tensor:
         examples: their labels are not looked at.
 
     Raises:
-        DataError: no teacher, one for another task, or teachers with other labels.
+        DataError: see `check_teachers`.
     """
-    from course_lib.finetuning.texts import Classification
     from course_lib.finetuning.tuned import answers
 
+    check_teachers(teachers)
+    said = []
+    for teacher in teachers:
+        prepared = teacher.task.prepare(list(examples), teacher.tokenizer, labelled=False)
+        batches = teacher.task.reading_batches(prepared, teacher.tokenizer)
+        said.append(answers(teacher.model, batches, teacher.task, teacher.precision)["logits"])
+    return together(said)
+
+
+def check_teachers(teachers: Sequence[Any]) -> None:
+    """Can these teach together?
+
+    Raises:
+        DataError: no teacher, something that is none, one for another task, or teachers with other labels.
+    """
+    from course_lib.finetuning.texts import Classification
+    from course_lib.finetuning.tuned import FineTuned
+
+    if isinstance(teachers, str | FineTuned):
+        raise DataError(f"teachers is a {type(teachers).__name__}; a list of trained classifiers is needed.")
     if not teachers:
         raise DataError("There is no teacher; give at least one trained classifier.")
     for teacher in teachers:
+        if not isinstance(teacher, FineTuned):
+            raise DataError(
+                f"A teacher is a {type(teacher).__name__}; a trained classifier is needed, such as FineTuned.load(folder) gives."
+            )
         if not isinstance(teacher.task, Classification):
             raise DataError(f"A teacher is for {teacher.task.name}; give one for classification.")
         if teacher.task.labels != teachers[0].task.labels:
@@ -52,12 +75,6 @@ def soft_labels(teachers: Sequence[Any], examples: Sequence[Example]) -> Tensor:
                 f"A teacher has the labels {', '.join(teacher.task.labels)}, and another {', '.join(teachers[0].task.labels)}; "
                 "give teachers with the same labels in the same order."
             )
-    said = []
-    for teacher in teachers:
-        prepared = teacher.task.prepare(list(examples), teacher.tokenizer, labelled=False)
-        batches = teacher.task.reading_batches(prepared, teacher.tokenizer)
-        said.append(answers(teacher.model, batches, teacher.task, teacher.precision)["logits"])
-    return together(said)
 
 
 def together(scores: Sequence[Tensor]) -> Tensor:

@@ -26,6 +26,7 @@ from course_lib import training
 from course_lib.datasets import SPLITS
 from course_lib.errors import CourseError, DataError
 from course_lib.finetuning.classifiers import train_classifier
+from course_lib.finetuning.tasks import check_dataset
 from course_lib.finetuning.tuned import FineTuned, fingerprint
 from course_lib.plots import Picture, Table
 
@@ -158,10 +159,11 @@ def leaderboard(
             and vector_words for the others alone.
 
     Raises:
-        DataError: no part to compare on, or no model that could be trained.
+        DataError: no data set, no part to compare on, or no model that could be trained.
     """
     from course_lib import zoo
 
+    check_dataset(data)
     names = list(zoo.NAMES) if names is None else list(names)
     part = next((p for p in ("test", "dev") if next(iter(getattr(data, p)), None) is not None), None)
     if part is None:

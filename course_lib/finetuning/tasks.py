@@ -14,10 +14,14 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from course_lib.batching import PaddedBatches
+from course_lib.datasets import Choice, Dataset, Document, Example, Question, TaggedSentence
 from course_lib.errors import DataError
 from course_lib.training import Evaluation, ModelLoss
 
 EVALUATION_TOKENS = 4096  # positions in a batch that is only read
+
+
+_KINDS = {"tags": TaggedSentence, "answers": Question, "choices": Choice, "documents": Document}  # the others: Example
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,39 @@ class Task:
     def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:
         """One dictionary an example, with text, label and score among its keys."""
         raise NotImplementedError
+
+
+def check_dataset(data: Any) -> None:
+    """Is this a data set?
+
+    Raises:
+        DataError: it is something else, such as the name of a folder.
+    """
+    if not isinstance(data, Dataset):
+        place = repr(data) if isinstance(data, str) else "folder"
+        raise DataError(f"data is a {type(data).__name__}; a data set is needed: give load_dataset({place}).")
+
+
+def check_examples(examples: Iterable[Any], task: str, what: str) -> list[Any]:
+    """Labelled examples for a task of the data sets, as a list.
+
+    Args:
+        what: what they are for, as the beginning of a sentence.
+
+    Raises:
+        DataError: one of another kind, or a whole data set.
+    """
+    kind = _KINDS.get(task, Example)
+    if isinstance(examples, Dataset):
+        raise DataError(f"{what} takes examples, and this is a whole data set: give a part of it, such as data.test.")
+    examples = list(examples)
+    for number, example in enumerate(examples):
+        if not isinstance(example, kind):
+            raise DataError(
+                f"{what} takes {kind.__name__}s, and number {number} is a {type(example).__name__}: give those of a data set, or "
+                f"make them with course_lib.datasets.{kind.__name__}."
+            )
+    return examples
 
 
 def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:

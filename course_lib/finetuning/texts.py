@@ -6,6 +6,7 @@ Letters: n examples, B batch, T tokens, K classes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from course_lib import metrics
 from course_lib.datasets import Example
+from course_lib.errors import DataError
 from course_lib.finetuning.tasks import Prepared, Task, as_dictionary
 from course_lib.heads import BertForSequenceClassification
 from course_lib.long_texts import cut
@@ -44,8 +46,20 @@ class OfTexts(Task):
         return Prepared(columns, examples, notes)
 
     def label_column(self, examples: Sequence[Example]) -> Tensor:
-        """(n,) or (n, K)."""
-        return torch.tensor([example.label for example in examples])
+        """(n,) or (n, K).
+
+        Raises:
+            DataError: a label that is no number.
+        """
+        return torch.tensor([self._number(example.label, place) for place, example in enumerate(examples)])
+
+    def _number(self, label: Any, place: int) -> int:
+        if isinstance(label, Integral):
+            return int(label)
+        known = f", and {label!r} has {self.labels.index(label)}" if label in self.labels else ""
+        raise DataError(
+            f"Example {place} has the label {label!r}; the number of a label is needed, 0 to {len(self.labels) - 1}{known}."
+        )
 
     def examples(self, inputs: Iterable[Any]) -> list[Example]:
         """From texts, (text, pair), or dictionaries with text and pair."""
@@ -129,8 +143,12 @@ class MultiLabel(OfTexts):
     def label_column(self, examples: Sequence[Example]) -> Tensor:
         """(n, K) of 0 and 1."""
         column = torch.zeros(len(examples), len(self.labels))
-        for row, example in zip(column, examples, strict=True):
-            row[list(example.label)] = 1.0
+        for place, (row, example) in enumerate(zip(column, examples, strict=True)):
+            if not isinstance(example.label, tuple | list):
+                raise DataError(
+                    f"Example {place} has the label {example.label!r}; a tuple of numbers of labels is needed."
+                )
+            row[[self._number(label, place) for label in example.label]] = 1.0
         return column
 
     def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
@@ -165,6 +183,9 @@ class Regression(OfTexts):
 
     def label_column(self, examples: Sequence[Example]) -> Tensor:
         """(n,)."""
+        for place, example in enumerate(examples):
+            if not isinstance(example.label, Real):
+                raise DataError(f"Example {place} has the label {example.label!r}; a number is needed.")
         return torch.tensor([float(example.label) for example in examples])
 
     def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:

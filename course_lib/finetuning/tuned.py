@@ -31,7 +31,7 @@ from course_lib.finetuning.choices import Choices
 from course_lib.finetuning.sentences import NextSentence
 from course_lib.finetuning.streams import StreamedBatches
 from course_lib.finetuning.tags import Tags
-from course_lib.finetuning.tasks import Prepared, Reading, Task
+from course_lib.finetuning.tasks import Prepared, Reading, Task, check_dataset, check_examples
 from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
 from course_lib.finetuning.words import MaskedWords, NextWords
@@ -118,7 +118,7 @@ class FineTuned:
         """Scores and a report on labelled examples: a list, or the name of a part of the data set it was trained on.
 
         Raises:
-            DataError: no examples, or no data set to take the part from.
+            DataError: no examples, some of another kind, or no data set to take the part from.
         """
         if isinstance(examples, str):
             if self.data is None:
@@ -127,7 +127,7 @@ class FineTuned:
                     f"load_dataset(folder).{examples}."
                 )
             examples = self.data.require(examples, "the evaluation")
-        examples = list(examples)
+        examples = check_examples(examples, self.task.data, "evaluate")
         if not examples:
             raise DataError("There are no examples to evaluate; give at least one.")
         prepared = self.task.prepare(examples, self.tokenizer)
@@ -279,10 +279,11 @@ def fine_tune(
             name, as JSON keeps it.
 
     Raises:
-        DataError: a data set without train, with one class only, or of another task.
+        DataError: no data set, or one without train, with one class only, or of another task.
         ValueError: an unknown task or choice.
         TrainingError: see `training.fit`; a finished model in `output`, without resume or made from something else.
     """
+    check_dataset(data)
     recipe = recipe.but(**changes)
     kind = _task(data, task)(data.labels, reading or Reading())
     examples = data.require("train", "training")

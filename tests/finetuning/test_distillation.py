@@ -95,6 +95,16 @@ def test_rewritten_copies_keep_what_was_not_hidden(tiny, tokenizer) -> None:
 
 def test_what_does_not_fit_is_a_sentence(teacher, data, tiny) -> None:
     known = data["classification"]
+    for teachers, words in (
+        ("m_bert", "teachers is a str; a list"),
+        (["m_bert"], "A teacher is a str; a trained classifier"),
+    ):
+        with pytest.raises(DataError, match=words):
+            train_classifier("TextCNN", known, teachers=teachers)
+    with pytest.raises(DataError, match="unlabelled takes Examples, and number 0 is a str"):
+        train_classifier("TextCNN", known, teachers=[teacher], unlabelled=["a text"])
+    with pytest.raises(DataError, match="data is a str; a data set is needed"):
+        train_classifier("TextCNN", "data/headlines_en")
     with pytest.raises(DataError, match="There is no teacher"):
         soft_labels([], known.train)
     tags = fine_tune(data["tags"], tiny, epochs=1, batch_size=3)

@@ -324,6 +324,39 @@ def test_data_that_cannot_be_trained_on_is_refused_before_anything_is_written(ti
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_no_data_set_and_no_example_is_one_sentence(tuned, tiny, data) -> None:
+    with pytest.raises(
+        DataError, match=r"data is a str; a data set is needed: give load_dataset\('data/headlines_en'\)"
+    ):
+        fine_tune("data/headlines_en", tiny)
+    one = tuned["classification"]
+    with pytest.raises(DataError, match="evaluate takes Examples, and number 0 is a str: give those of a data set, or"):
+        one.evaluate(["a text"])
+    with pytest.raises(DataError, match="evaluate takes Questions, and number 1 is a Example"):
+        tuned["answers"].evaluate([data["answers"].test[0], Example("a", 0)])
+    with pytest.raises(DataError, match=r"this is a whole data set: give a part of it, such as data\.test"):
+        one.evaluate(data["classification"])
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "words"),
+    [
+        (
+            "classification",
+            "sport",
+            "Example 1 has the label 'sport'; the number of a label is needed, 0 to 1, and 'sport' has 1",
+        ),
+        ("classification", None, r"Example 1 has the label None; the number of a label is needed, 0 to 1\."),
+        ("multi-label", 1, "Example 1 has the label 1; a tuple of numbers of labels is needed"),
+        ("multi-label", ("sun",), "the number of a label is needed, 0 to 2, and 'sun' has 1"),
+        ("regression", "much", "Example 1 has the label 'much'; a number is needed"),
+    ],
+)
+def test_a_label_given_by_name_is_one_sentence(tuned, data, name, label, words) -> None:
+    with pytest.raises(DataError, match=words):
+        tuned[name].evaluate([data[name].test[0], Example("b", label)])
+
+
 def test_a_folder_without_a_model_is_one_sentence(tmp_path) -> None:
     with pytest.raises(ModelFilesError, match="is no folder; give a folder that"):
         FineTuned.load(tmp_path / "none")
