@@ -21,6 +21,7 @@ class Answers(Task):
     """Where in the passage does the answer start and end? Long passages are read in windows."""
 
     name, data, metric = "answers", "answers", "answer_f1"
+    score_names = ("loss", "exact_match", "answer_f1")
     max_tokens = 384
 
     def head(self) -> type:

@@ -26,6 +26,7 @@ class Choices(Task):
     """
 
     name, data, metric = "choices", "choices", "accuracy"
+    score_names = ("loss", "accuracy")
 
     def head(self) -> type:
         """`BertForMultipleChoice`: one score from the pooler of each choice."""

@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from course_lib import training
-from course_lib.datasets import Examples
+from course_lib.datasets import Example, Examples
 from course_lib.errors import DataError
 from course_lib.finetuning.tasks import Reading, check_dataset, check_examples
 from course_lib.finetuning.tuned import FineTuned, fine_tune
@@ -153,7 +153,7 @@ def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[
     from course_lib.finetuning.distillation import check_teachers, soft_labels
 
     check_teachers(teachers)
-    unlabelled = check_examples(unlabelled, "classification", "unlabelled")
+    unlabelled = check_examples(unlabelled, (Example,), "unlabelled")
     if teachers[0].task.labels != tuple(data.labels):
         raise DataError(
             f"The teacher has the labels {', '.join(teachers[0].task.labels)}, and '{data.folder}' {', '.join(data.labels)}; give "

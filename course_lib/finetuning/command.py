@@ -117,6 +117,9 @@ def train(arguments: argparse.Namespace) -> int:
     from course_lib.finetuning import TASKS, Reading, fine_tune, train_classifier
 
     task = arguments.task
+    near = zoo.nearest(arguments.model, cutoff=0.85)
+    if near not in (None, arguments.model) and not Path(arguments.model).expanduser().exists():
+        raise DataError(f"There is no model {arguments.model!r}, neither a folder nor in the zoo: did you mean {near}?")
     of_zoo = arguments.model in zoo.NAMES or arguments.model == "all"
     if of_zoo and task is None:
         task = "classification"

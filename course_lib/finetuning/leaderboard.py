@@ -159,6 +159,7 @@ def leaderboard(
             and vector_words for the others alone.
 
     Raises:
+        ValueError, TypeError: an unknown name, or an option that one of the models does not have (`course_lib.zoo.check`).
         DataError: no data set, no part to compare on, or no model that could be trained.
     """
     from course_lib import zoo
@@ -170,6 +171,8 @@ def leaderboard(
         raise DataError(
             f"'{data.folder}' has neither test nor dev, so there is nothing to compare on: add a test part."
         )
+    for name in names:  # before the first is trained
+        zoo.check(name, choices.get("options") or {})
     examples = list(getattr(data, part))
     folder = None if output is None else Path(output).expanduser()
     rows, notes = [], []

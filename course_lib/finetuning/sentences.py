@@ -24,6 +24,10 @@ class NextSentence(Classification):
     def __init__(self, labels: Sequence[str], reading: Any) -> None:
         super().__init__(LABELS, reading)
 
+    def kinds(self) -> tuple[type, ...]:
+        """Documents, or pairs."""
+        return Document, Example
+
     def head(self) -> type:
         """`BertForNextSentencePrediction`."""
         return BertForNextSentencePrediction

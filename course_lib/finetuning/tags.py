@@ -23,6 +23,7 @@ class Tags(Task):
     """One of K tags a word; the first piece of a word speaks for it."""
 
     name, data, metric = "tags", "tags", "entity_f1"
+    score_names = ("loss", "entity_f1", "tag_accuracy")
 
     def head(self) -> type:
         """`BertForTokenClassification`: a linear layer on every token."""

@@ -50,6 +50,7 @@ class Task:
     name: ClassVar[str]
     data: ClassVar[str]  # the `task` of the data sets that it takes
     metric: ClassVar[str]  # what the best checkpoint is chosen by
+    score_names: ClassVar[tuple[str, ...]]  # of `scores`, by any of which it can be chosen
     max_tokens: ClassVar[int] = 512
 
     def __init__(self, labels: Sequence[str], reading: Reading) -> None:
@@ -70,6 +71,10 @@ class Task:
         return ModelLoss()
 
     # ------------------------------------------------------------------------------------------------ the data
+
+    def kinds(self) -> tuple[type, ...]:
+        """The classes of its labelled examples."""
+        return (_KINDS.get(self.data, Example),)
 
     def prepare(self, examples: Sequence[Any], tokenizer: Any, *, labelled: bool = True) -> Prepared:
         """Examples as columns of numbers."""
@@ -99,7 +104,7 @@ class Task:
         return {**kept, "labels": batch["labels"]} if "labels" in batch else kept
 
     def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
-        """Numbers by name, "loss" and `metric` among them."""
+        """Numbers by name, those of `score_names`."""
         raise NotImplementedError
 
     def report(self, found: Evaluation, prepared: Prepared) -> Any:
@@ -130,8 +135,8 @@ def check_dataset(data: Any) -> None:
         raise DataError(f"data is a {type(data).__name__}; a data set is needed: give load_dataset({place}).")
 
 
-def check_examples(examples: Iterable[Any], task: str, what: str) -> list[Any]:
-    """Labelled examples for a task of the data sets, as a list.
+def check_examples(examples: Iterable[Any], kinds: tuple[type, ...], what: str) -> list[Any]:
+    """Examples of some kinds, as a list.
 
     Args:
         what: what they are for, as the beginning of a sentence.
@@ -139,15 +144,14 @@ def check_examples(examples: Iterable[Any], task: str, what: str) -> list[Any]:
     Raises:
         DataError: one of another kind, or a whole data set.
     """
-    kind = _KINDS.get(task, Example)
     if isinstance(examples, Dataset):
         raise DataError(f"{what} takes examples, and this is a whole data set: give a part of it, such as data.test.")
     examples = list(examples)
     for number, example in enumerate(examples):
-        if not isinstance(example, kind):
+        if not isinstance(example, kinds):
             raise DataError(
-                f"{what} takes {kind.__name__}s, and number {number} is a {type(example).__name__}: give those of a data set, or "
-                f"make them with course_lib.datasets.{kind.__name__}."
+                f"{what} takes {' or '.join(kind.__name__ for kind in kinds)}, and number {number} is a {type(example).__name__}: "
+                "give examples of a data set, or make them with that class of course_lib.datasets."
             )
     return examples
 

@@ -109,6 +109,7 @@ class Classification(OfTexts):
     """One of K classes."""
 
     name, data, metric = "classification", "classification", "accuracy"
+    score_names = ("loss", "accuracy", "macro_f1")
     problem_type = "single_label_classification"
 
     def scores(self, found: Evaluation, prepared: Prepared) -> dict[str, float]:
@@ -138,6 +139,7 @@ class MultiLabel(OfTexts):
     """Any of K labels."""
 
     name, data, metric = "multi-label", "multi-label", "micro_f1"
+    score_names = ("loss", "micro_f1", "macro_f1", "subset_accuracy")
     problem_type = "multi_label_classification"
 
     def label_column(self, examples: Sequence[Example]) -> Tensor:
@@ -179,6 +181,7 @@ class Regression(OfTexts):
     """One number, such as how alike two sentences are."""
 
     name, data, metric = "regression", "regression", "spearman"
+    score_names = ("loss", "pearson", "spearman")
     problem_type = "regression"
 
     def label_column(self, examples: Sequence[Example]) -> Tensor:

@@ -127,7 +127,7 @@ class FineTuned:
                     f"load_dataset(folder).{examples}."
                 )
             examples = self.data.require(examples, "the evaluation")
-        examples = check_examples(examples, self.task.data, "evaluate")
+        examples = check_examples(examples, self.task.kinds(), "evaluate")
         if not examples:
             raise DataError("There are no examples to evaluate; give at least one.")
         prepared = self.task.prepare(examples, self.tokenizer)
@@ -286,6 +286,10 @@ def fine_tune(
     check_dataset(data)
     recipe = recipe.but(**changes)
     kind = _task(data, task)(data.labels, reading or Reading())
+    if recipe.metric is not None and recipe.metric not in kind.score_names:
+        raise ValueError(
+            f"metric is {recipe.metric!r}, and the evaluation gives {', '.join(kind.score_names)}: choose one of these."
+        )
     examples = data.require("train", "training")
     _check_labels(kind, data)
     folder = None if output is None else Path(output).expanduser()

@@ -26,6 +26,7 @@ class OfWords(Task):
     """What both share: documents in, words out."""
 
     data, metric = "documents", "perplexity"
+    score_names = ("loss", "perplexity", "accuracy")
     max_tokens = 128
 
     def configuration(self) -> dict[str, Any]:

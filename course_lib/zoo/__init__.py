@@ -97,8 +97,10 @@ __all__ = [
     "Entry",
     "TextClassifier",
     "build",
+    "check",
     "load",
     "load_tokenizer",
+    "nearest",
     "reads_bert",
 ]
 
@@ -172,11 +174,27 @@ class _Ids(nn.Module):
         return ids
 
 
+def nearest(name: str, cutoff: float = 0.5) -> str | None:
+    """The model whose name is nearest to another one, upper and lower case alike; None where none is near (0 to 1)."""
+    by_lower_case = {known.lower(): known for known in NAMES}
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=cutoff)
+    return by_lower_case[near[0]] if near else None
+
+
+def check(name: str, options: Mapping[str, Any]) -> None:
+    """Is there such a model, and does it take these options? What `build` does first, without building anything.
+
+    Raises:
+        ValueError: an unknown name, or a value that makes no sense.
+        TypeError: an option that the model does not have.
+    """
+    _check_options(name, _entry(name), options)
+
+
 def _entry(name: str) -> Entry:
     if name not in MODELS:
-        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.5)
-        near = near or [known for known in NAMES if known.lower() == str(name).lower()]
-        hint = f"Did you mean {near[0]}? " if near else ""
+        near = nearest(str(name))
+        hint = f"Did you mean {near}? " if near else ""
         raise ValueError(f"There is no model {name!r} in the zoo. {hint}It has {', '.join(NAMES)}.")
     return MODELS[name]
 

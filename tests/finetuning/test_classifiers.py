@@ -149,13 +149,21 @@ def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> No
         (["--model", "TextCNN", "--option", "filter=3"], "TextCNN has no option filter"),
         (["--model", "TextCNN", "--encoder", "default"], "takes no encoder"),
         (["--model", "all", "--models", "TextCN"], "Did you mean TextCNN"),
+        (["--model", "all", "--models", "TextCNN", "nothere"], "There is no model 'nothere' in the zoo"),
+        (
+            ["--model", "all", "--models", "TextCNN", "TextRNN", "--option", "filters=5"],
+            "TextRNN has no option filters",
+        ),
+        (["--model", "all", "--metric", "acuracy"], "metric is 'acuracy', and the evaluation gives loss, accuracy"),
+        (["--model", "textcnn"], "neither a folder nor in the zoo: did you mean TextCNN?"),
+        (["--model", "BERT_CNN"], "neither a folder nor in the zoo: did you mean bert_CNN?"),
     ],
 )
 def test_a_wrong_option_is_one_sentence(data, tmp_path, capsys, options, words) -> None:
     write_dataset(data["classification"], tmp_path / "data")
     assert main(["train", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out"), *options]) == 1
     said = capsys.readouterr().err
-    assert words in said and "Traceback" not in said
+    assert words in said and "Traceback" not in said and not (tmp_path / "out").exists()
 
 
 def test_a_label_that_train_does_not_know_is_said_before_training(data, tmp_path, capsys) -> None:

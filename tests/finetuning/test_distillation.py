@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_a_sentence(teacher, data, tiny) -> None:
     ):
         with pytest.raises(DataError, match=words):
             train_classifier("TextCNN", known, teachers=teachers)
-    with pytest.raises(DataError, match="unlabelled takes Examples, and number 0 is a str"):
+    with pytest.raises(DataError, match="unlabelled takes Example, and number 0 is a str"):
         train_classifier("TextCNN", known, teachers=[teacher], unlabelled=["a text"])
     with pytest.raises(DataError, match="data is a str; a data set is needed"):
         train_classifier("TextCNN", "data/headlines_en")

@@ -308,6 +308,15 @@ def test_an_input_of_another_kind_is_one_sentence(tuned, name, given, words) -> 
         tuned[name].predict(given)
 
 
+def test_a_metric_that_the_task_does_not_have_is_refused_before_training(tuned, tiny, data) -> None:
+    for one in tuned.values():
+        assert set(one.evaluate("test").scores) == set(one.task.score_names) and one.task.metric in one.task.score_names
+    with pytest.raises(
+        ValueError, match="metric is 'acuracy', and the evaluation gives loss, accuracy, macro_f1: choose"
+    ):
+        fine_tune(data["classification"], tiny, metric="acuracy", watchers=[object()])  # which a run would call
+
+
 def test_data_that_cannot_be_trained_on_is_refused_before_anything_is_written(tiny, data, tmp_path) -> None:
     one_class = data["classification"].replace(train=type(data["classification"].train)([Example("a", 0)] * 3))
     with pytest.raises(DataError, match="All 3 training examples of 'made here' have the label 'weather'"):
@@ -330,10 +339,12 @@ def test_what_is_no_data_set_and_no_example_is_one_sentence(tuned, tiny, data) -
     ):
         fine_tune("data/headlines_en", tiny)
     one = tuned["classification"]
-    with pytest.raises(DataError, match="evaluate takes Examples, and number 0 is a str: give those of a data set, or"):
+    with pytest.raises(DataError, match="evaluate takes Example, and number 0 is a str: give examples of a data set"):
         one.evaluate(["a text"])
-    with pytest.raises(DataError, match="evaluate takes Questions, and number 1 is a Example"):
+    with pytest.raises(DataError, match="evaluate takes Question, and number 1 is a Example"):
         tuned["answers"].evaluate([data["answers"].test[0], Example("a", 0)])
+    pairs = [Example("rain falls .", 0, "night comes ."), Example("a goal .", 1, "night comes .")]
+    assert tuned["next-sentence"].evaluate(pairs).scores["loss"] > 0
     with pytest.raises(DataError, match=r"this is a whole data set: give a part of it, such as data\.test"):
         one.evaluate(data["classification"])
 

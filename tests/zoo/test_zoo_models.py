@@ -270,6 +270,8 @@ def test_pretrained_vectors_are_taken_and_may_be_frozen() -> None:
     ("arguments", "words"),
     [
         (("TextCn", K, V), "Did you mean TextCNN"),
+        (("textcnn", K, V), "Did you mean TextCNN"),
+        (("BERT_CNN", K), "Did you mean bert_CNN"),
         (("Word2Vec", K, V), "It has TextCNN, TextRNN"),
         (("TextCNN", K), "needs vocab_size"),
         (("TextCNN", 1, V), "at least 2"),
