@@ -56,7 +56,7 @@ def load_vectors(
         vocabulary: the words of an .npz with rows alone: a list, or a file with a word a line.
 
     Raises:
-        DataError: there is no such file, or it holds something else, or none of the tokens.
+        DataError: there is no such file, or it holds something else, or none of the tokens; words for a file that has them.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -65,6 +65,8 @@ def load_vectors(
     for ours, others in _SPECIAL.items():
         if ours in wanted:
             wanted.update({other: wanted[ours] for other in others if other not in wanted})
+    if vocabulary is not None and path.suffix != ".npz":
+        raise DataError(f"'{path}' has its words itself: leave the words out (--vector-words).")
     reader = _from_npz(path, vocabulary) if path.suffix == ".npz" else _from_text(path)
     rows: dict[int, Tensor] = {}
     twice = damaged = size = 0
@@ -114,6 +116,8 @@ def _from_npz(path: Path, vocabulary: str | Path | Sequence[str] | None) -> Iter
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"'{path}' is no .npz file that can be read ({error}): copy it again.") from error
     if "words" in arrays and "vectors" in arrays:
+        if vocabulary is not None:
+            raise DataError(f"'{path}' has its words itself: leave the words out (--vector-words).")
         words, rows = [str(word) for word in arrays["words"]], arrays["vectors"]
     elif "embeddings" in arrays:
         if vocabulary is None:

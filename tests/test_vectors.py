@@ -46,6 +46,14 @@ def test_npz_with_words_inside_or_beside(tmp_path) -> None:
     check(load_vectors(tmp_path / "b.npz", TOKENS, vocabulary=tmp_path / "words.txt"))
 
 
+def test_words_for_a_file_that_has_them_are_refused(tmp_path) -> None:
+    np.savez(tmp_path / "a.npz", words=np.array(["rain"]), vectors=np.ones((1, 3)))
+    (tmp_path / "v.vec").write_text("1 3\nrain 1 2 3\n", encoding="utf-8")
+    for name in ("a.npz", "v.vec"):
+        with pytest.raises(DataError, match=r"has its words itself: leave the words out \(--vector-words\)"):
+            load_vectors(tmp_path / name, TOKENS, vocabulary=tmp_path / "nothere")
+
+
 def test_the_same_seed_draws_the_same_rows_and_another_seed_others(tmp_path) -> None:
     path = tmp_path / "v.txt"
     path.write_text("\n".join(LINES), encoding="utf-8")

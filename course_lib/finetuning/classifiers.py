@@ -85,10 +85,18 @@ def train_classifier(
     texts = data.require("train", "training")
     if not hasattr(texts, "__len__"):
         raise DataError("A vocabulary is made from all training texts: load the data without streaming.")
-    for given, what in ((encoder, "encoder"), (vectors, "vectors")):
+    of_words = {
+        "unit (words, characters)": unit, "minimum": None if minimum == MINIMUM else minimum, "most": most, "vectors": vectors,
+        "vector_words": vector_words,
+    }  # fmt: skip
+    for what, given in {"encoder": encoder, **of_words}.items():
         if given is not None and over_bert != (what == "encoder"):
             fits = "has word vectors of its own" if what == "encoder" else "reads BERT's"
             raise ValueError(f"{name} {fits} and takes no {what}: leave it out.")
+    if vector_words is not None and vectors is None:
+        raise ValueError(
+            "vector_words are the words of vectors, and there are none: give vectors too, or leave it out."
+        )
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; a batch holds at least 1.")
     labelled = data.train

@@ -249,7 +249,7 @@ def _option(given: str) -> tuple[str, Any]:
     try:
         return name, json.loads(value)
     except ValueError:
-        return name, value
+        return name, {"True": True, "False": False}.get(value, value)  # as Python writes them, and JSON does not
 
 
 def _say_unknown(tuned: Any, data: Any, arguments: argparse.Namespace) -> None:

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ MODELS: dict[str, Entry] = {
     "bert_layer_mix": Entry(LayersOfFirstToken, AllLayers, "Peters et al. 2018", {"dropout": 0.5, "samples": 5}, _BERT),
 }
 NAMES = tuple(MODELS)
-_OF_WORDS = ("embedding", "embedding_dropout", "vectors", "frozen")
-_OF_ALL = ("dropout", "samples")
+_OF_WORDS = {"embedding": "int", "embedding_dropout": "float", "vectors": "Tensor", "frozen": "bool"}
+_OF_ALL = {"dropout": "float", "samples": "int"}
 
 __all__ = [
     "CARD",
@@ -200,13 +201,35 @@ def _entry(name: str) -> Entry:
 
 
 def _check_options(name: str, entry: Entry, options: Mapping[str, Any]) -> None:
-    taken = [p for p in inspect.signature(entry.features).parameters if p not in ("width", "words")]
+    signature = inspect.signature(entry.features).parameters
+    taken = {key: str(p.annotation) for key, p in signature.items() if key not in ("width", "words")}
     if entry.source is AllLayers:
-        taken.remove("layers")
-    known = [*taken, *_OF_ALL, *(_OF_WORDS if entry.source is None else ())]
-    for option in options:
+        del taken["layers"]
+    known = {**taken, **_OF_ALL, **(_OF_WORDS if entry.source is None else {})}
+    for option, value in options.items():
         if option not in known:
             raise TypeError(f"{name} has no option {option}; it has {', '.join(known)}.")
+        fits, needed = _FITS.get(known[option], (None, ""))
+        if fits is not None and not fits(value):
+            raise ValueError(f"{option} is {value!r}; {needed} is needed.")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+
+
+_FITS: dict[str, tuple[Callable[[Any], bool], str]] = {  # by the type in the signature
+    "int": (_whole, "a whole number of at least 1"),
+    "float": (
+        lambda value: isinstance(value, Real) and 0 <= value < 1,
+        "a number from 0 and below 1",
+    ),  # all are dropouts
+    "bool": (lambda value: isinstance(value, bool), "True or False"),
+    "Sequence[int]": (
+        lambda value: isinstance(value, Sequence) and len(value) > 0 and all(map(_whole, value)),
+        "a list of whole numbers of at least 1",
+    ),
+}
 
 
 def _encoder(name: str, pooler: bool, encoder: str | Path | BertModel | None) -> BertModel:

@@ -97,6 +97,14 @@ def test_a_finished_model_is_not_taken_for_another_one(text_cnn, bert_cnn, data,
     [
         ("TextCNN", {"encoder": "default"}, ValueError, "TextCNN has word vectors of its own and takes no encoder"),
         ("bert_CNN", {"vectors": "x.vec"}, ValueError, "bert_CNN reads BERT's and takes no vectors"),
+        ("bert_CNN", {"unit": "words"}, ValueError, "bert_CNN reads BERT's and takes no unit"),
+        ("bert_CNN", {"minimum": 1}, ValueError, "bert_CNN reads BERT's and takes no minimum"),
+        (
+            "TextCNN",
+            {"vector_words": "nothere"},
+            ValueError,
+            "vector_words are the words of vectors, and there are none",
+        ),
         ("TextCNN", {"options": {"kernel": 3}}, TypeError, "TextCNN has no option kernel; it has filters, kernels"),
         ("TextCNN", {"minimum": 99}, DataError, "occurs 99 times"),
         ("TextCN", {}, ValueError, "Did you mean TextCNN"),
@@ -148,6 +156,12 @@ def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> No
         (["--model", "TextCNN", "--option", "filters"], "a name, an equals sign and a value"),
         (["--model", "TextCNN", "--option", "filter=3"], "TextCNN has no option filter"),
         (["--model", "TextCNN", "--encoder", "default"], "takes no encoder"),
+        (["--model", "TextCNN", "--option", "filters=abc"], "filters is 'abc'; a whole number of at least 1 is needed"),
+        (
+            ["--model", "TextCNN", "--vector-words", "nothere"],
+            "vector_words are the words of vectors, and there are none",
+        ),
+        (["--model", "bert_CNN", "--words"], "bert_CNN reads BERT's and takes no unit"),
         (["--model", "all", "--models", "TextCN"], "Did you mean TextCNN"),
         (["--model", "all", "--models", "TextCNN", "nothere"], "There is no model 'nothere' in the zoo"),
         (

@@ -286,9 +286,33 @@ def test_what_does_not_fit_is_said(arguments, words) -> None:
         zoo.build(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("TextCNN", {"filters": 0}, "filters is 0; a whole number of at least 1 is needed"),
+        ("TextCNN", {"filters": -1}, "filters is -1; a whole number"),
+        ("TextCNN", {"filters": "abc"}, "filters is 'abc'; a whole number"),
+        ("TextCNN", {"filters": True}, "filters is True; a whole number"),
+        ("TextCNN", {"kernels": 3}, "kernels is 3; a list of whole numbers of at least 1"),
+        ("TextCNN", {"kernels": [2, 0]}, r"kernels is \[2, 0\]; a list"),
+        ("TextRNN", {"layers": 0}, "layers is 0; a whole number"),
+        ("TextRNN", {"dropout": 1}, "dropout is 1; a number from 0 and below 1 is needed"),
+        ("DPCNN", {"embedding": 2.5}, r"embedding is 2\.5; a whole number"),
+        ("FastText", {"frozen": "no"}, "frozen is 'no'; True or False is needed"),
+    ],
+)
+def test_a_value_without_sense_is_refused(name, options, words) -> None:
+    with pytest.raises(ValueError, match=words):
+        zoo.build(name, K, V, **options)
+
+
 def test_an_unknown_option_names_those_that_there_are() -> None:
     with pytest.raises(TypeError, match="TextCNN has no option filter; it has filters, kernels, dropout"):
         zoo.build("TextCNN", K, V, filter=3)
+    with pytest.raises(
+        TypeError, match="TextRNN has no option filters; it has hidden, layers, dropout, samples, embedding"
+    ):
+        zoo.build("TextRNN", K, V, filters=3)
     with pytest.raises(ValueError, match=r"shape .* vocabulary 53 tokens"):
         zoo.build("TextCNN", K, V, vectors=torch.zeros(9, 4))
     with pytest.raises(ValueError, match="which 4 heads cannot share"):
