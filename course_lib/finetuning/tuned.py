@@ -104,6 +104,7 @@ class FineTuned:
         try:
             known = json.loads(card.read_text(encoding="utf-8"))
             task = TASKS[known["task"]](known["labels"], Reading(**known["reading"]))
+            precision = training.Recipe(precision=known["recipe"]["precision"]).precision
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFilesError(f"'{card}' is damaged ({error}); train again into another folder.") from error
         from course_lib import zoo
@@ -112,7 +113,13 @@ class FineTuned:
             model, tokenizer = zoo.load(folder), zoo.load_tokenizer(folder)
         else:
             model, tokenizer = task.head().from_pretrained(folder), pretrained.load_tokenizer(str(folder))
-        return cls(training.on_accelerator(model), tokenizer, task, precision=known["recipe"]["precision"])
+        scores = model.num_classes if isinstance(model, zoo.TextClassifier) else model.config.num_labels
+        if task.labels and len(task.labels) != scores:
+            raise ModelFilesError(
+                f"'{card}' is damaged (labels: {len(task.labels)}, scores of the model: {scores}); train again into another "
+                "folder."
+            )
+        return cls(training.on_accelerator(model), tokenizer, task, precision=precision)
 
     def evaluate(self, examples: Any = "test", *, precision: str | None = None) -> Result:
         """Scores and a report on labelled examples: a list, or the name of a part of the data set it was trained on.

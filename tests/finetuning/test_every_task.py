@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -376,6 +377,25 @@ def test_a_folder_without_a_model_is_one_sentence(tmp_path) -> None:
     (tmp_path / "fine_tuning.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ModelFilesError, match="is damaged"):
         FineTuned.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": None}, r"fine_tuning\.json' is damaged \(.*\); train again into another folder"),
+        ({"recipe": {}}, "is damaged"),
+        ({"recipe": {"precision": "float31"}}, "is damaged .*it may be float32, bfloat16, auto"),
+        ({"labels": ["weather"]}, r"is damaged \(labels: 1, scores of the model: 2\)"),
+        ({"labels": 3}, "is damaged"),
+    ],
+)
+def test_a_damaged_card_is_one_sentence(tuned, tmp_path, change, words) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(tuned["classification"].folder, folder)
+    card = json.loads((folder / "fine_tuning.json").read_text(encoding="utf-8"))
+    (folder / "fine_tuning.json").write_text(json.dumps({**card, **change}), encoding="utf-8")
+    with pytest.raises(ModelFilesError, match=words):
+        FineTuned.load(folder)
 
 
 def test_a_loaded_model_has_no_data_of_its_own(tuned) -> None:
