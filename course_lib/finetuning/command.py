@@ -37,27 +37,41 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", help="guessed from the data if left out")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
     parser.add_argument("--seed", type=int, default=0, help="of new weights, dropout and the order of the examples")
-    parser.add_argument("--epochs", type=int, help="times through the data (3)")
+    parser.add_argument(
+        "--epochs", type=int, help="times through the data (3; a text classifier of the zoo has its own)"
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps, in place of epochs")
     parser.add_argument(
         "--batch-size", type=int, help="examples a batch (32; over word vectors 128 from 20,000 texts on)"
     )
     parser.add_argument("--batch-tokens", type=int, help="and at most so many tokens, padding included")
-    parser.add_argument("--learning-rate", type=float, help="the highest of the schedule (5e-5)")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        help="the highest of the schedule (5e-5; a text classifier of the zoo has its own)",
+    )
     parser.add_argument("--weight-decay", type=float, help="(0.01)")
     parser.add_argument(
         "--schedule", help="linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup"
     )
     parser.add_argument(
-        "--warmup", type=float, help="share of the run, or from 1 on steps, in which the rate rises (0.1)"
+        "--warmup",
+        type=float,
+        help="share of the run, or from 1 on steps, in which the rate rises (0.1; over word vectors 0.05)",
     )
     parser.add_argument("--accumulate", type=int, help="batches a step (1)")
     parser.add_argument("--clip", type=float, help="the longest gradient (1.0)")
     parser.add_argument(
-        "--precision", choices=("float32", "bfloat16", "auto"), help="auto: bfloat16 where it is native"
+        "--precision",
+        choices=("float32", "bfloat16", "auto"),
+        help="auto (so if left out): bfloat16 where it is native",
     )
     parser.add_argument("--layer-decay", type=float, help="lower layers learn more slowly by this factor")
-    parser.add_argument("--head-learning-rate", type=float, help="another rate for the new layer")
+    parser.add_argument(
+        "--head-learning-rate",
+        type=float,
+        help="another rate for the new layer (none; 1e-3 for those of the zoo that stand on a BERT)",
+    )
     parser.add_argument("--train-layers", type=int, help="train the last n layers and the head alone; 0: the head")
     parser.add_argument("--class-weights", action="store_true", help="let every class count alike, however rare")
     parser.add_argument("--evaluate-every", type=int, help="steps; each epoch's end is evaluated anyway")

@@ -40,6 +40,31 @@ def test_train_says_what_it_found_and_where_the_model_is(tiny, data, tmp_path, c
     assert list((tmp_path / "out" / "tensorboard").iterdir())
 
 
+def test_the_help_names_the_defaults_that_are_used(capsys, monkeypatch) -> None:
+    from course_lib import zoo
+    from course_lib.training import FINE_TUNING
+
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    words, bert = zoo.MODELS["TextCNN"].recipe, zoo.MODELS["bert_CNN"].recipe
+    assert (
+        bert["warmup"] == FINE_TUNING.warmup
+        and bert["head_learning_rate"] == 1e-3
+        and FINE_TUNING.learning_rate == 5e-5
+    )
+    own = "; a text classifier of the zoo has its own)"
+    for default in (
+        f"times through the data ({FINE_TUNING.epochs}{own}",
+        f"the highest of the schedule (5e-5{own}",
+        f"in which the rate rises ({FINE_TUNING.warmup}; over word vectors {words['warmup']})",
+        "another rate for the new layer (none; 1e-3 for those of the zoo that stand on a BERT)",
+        f"{FINE_TUNING.precision} (so if left out): bfloat16",
+    ):
+        assert default in said, default
+
+
 def test_a_pair_of_commands_gives_the_scores_again(trained, capsys) -> None:
     assert main(["evaluate", "--model", str(trained / "out"), "--data", str(trained / "data"), "--json"]) == 0
     scores = lines(capsys)[0]
