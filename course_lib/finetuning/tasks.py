@@ -21,9 +21,6 @@ from course_lib.training import Evaluation, ModelLoss
 EVALUATION_TOKENS = 4096  # positions in a batch that is only read
 
 
-_KINDS = {"tags": TaggedSentence, "answers": Question, "choices": Choice, "documents": Document}  # the others: Example
-
-
 @dataclass(frozen=True)
 class Reading:
     """How texts become tokens."""
@@ -42,6 +39,9 @@ class Prepared:
     examples: Sequence[Any]
     notes: list[str] = field(default_factory=list)  # what was cut or left out, in sentences
     more: dict[str, Any] = field(default_factory=dict)  # windows, alignment
+
+
+_KINDS = {"tags": TaggedSentence, "answers": Question, "choices": Choice, "documents": Document}  # the others: Example
 
 
 class Task:

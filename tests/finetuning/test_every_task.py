@@ -309,15 +309,6 @@ def test_an_input_of_another_kind_is_one_sentence(tuned, name, given, words) -> 
         tuned[name].predict(given)
 
 
-def test_a_metric_that_the_task_does_not_have_is_refused_before_training(tuned, tiny, data) -> None:
-    for one in tuned.values():
-        assert set(one.evaluate("test").scores) == set(one.task.score_names) and one.task.metric in one.task.score_names
-    with pytest.raises(
-        ValueError, match="metric is 'acuracy', and the evaluation gives loss, accuracy, macro_f1: choose"
-    ):
-        fine_tune(data["classification"], tiny, metric="acuracy", watchers=[object()])  # which a run would call
-
-
 def test_data_that_cannot_be_trained_on_is_refused_before_anything_is_written(tiny, data, tmp_path) -> None:
     one_class = data["classification"].replace(train=type(data["classification"].train)([Example("a", 0)] * 3))
     with pytest.raises(DataError, match="All 3 training examples of 'made here' have the label 'weather'"):
@@ -396,6 +387,15 @@ def test_a_damaged_card_is_one_sentence(tuned, tmp_path, change, words) -> None:
     (folder / "fine_tuning.json").write_text(json.dumps({**card, **change}), encoding="utf-8")
     with pytest.raises(ModelFilesError, match=words):
         FineTuned.load(folder)
+
+
+def test_a_metric_that_the_task_does_not_have_is_refused_before_training(tuned, tiny, data) -> None:
+    for one in tuned.values():
+        assert set(one.evaluate("test").scores) == set(one.task.score_names) and one.task.metric in one.task.score_names
+    with pytest.raises(
+        ValueError, match="metric is 'acuracy', and the evaluation gives loss, accuracy, macro_f1: choose"
+    ):
+        fine_tune(data["classification"], tiny, metric="acuracy", watchers=[object()])  # which a run would call
 
 
 def test_a_loaded_model_has_no_data_of_its_own(tuned) -> None:
