@@ -18,34 +18,42 @@ from torch import nn
 _ROWS = 256  # texts that are read at once
 
 
-def token_effects(model: nn.Module, tokenizer: Any, ids: Sequence[int], label: int) -> list[tuple[str, float]]:
+def token_effects(
+    model: nn.Module, tokenizer: Any, ids: Sequence[int], label: int, token_types: Sequence[int] | None = None
+) -> list[tuple[str, float]]:
     """Each token but [CLS] and [SEP], with the label's probability with it less that without it.
 
     Args:
         model: answers with logits (B, K).
-        ids: (T,), one text as the tokenizer gives it.
+        ids: (T,), a text or a pair as the tokenizer gives it.
         label: number of the class.
+        token_types: (T,), which of the two texts each token is of; None for a model that is not told.
     """
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     places = [place for place, token in enumerate(ids) if token not in special]
     tokens = tokenizer.convert_ids_to_tokens([ids[place] for place in places])
     if len(places) < 2:  # nothing would be left to ask about
         return [(token, 0.0) for token in tokens]
-    rows = [list(ids), *([*ids[:place], *ids[place + 1 :]] for place in places)]
-    device = next(model.parameters()).device
+    columns = {"input_ids": ids} if token_types is None else {"input_ids": ids, "token_type_ids": token_types}
+    without_one = {name: [[*row[:place], *row[place + 1 :]] for place in places] for name, row in columns.items()}
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            whole = _probabilities(model, rows[:1], device)[0, label]
+            whole = _probabilities(model, {name: [row] for name, row in columns.items()})[0, label]
             without = torch.cat(
-                [_probabilities(model, rows[i : i + _ROWS], device) for i in range(1, len(rows), _ROWS)]
+                [
+                    _probabilities(model, {name: rows[i : i + _ROWS] for name, rows in without_one.items()})
+                    for i in range(0, len(places), _ROWS)
+                ]
             )
     finally:
         model.train(was_training)
     return list(zip(tokens, (whole - without[:, label]).tolist(), strict=True))
 
 
-def _probabilities(model: nn.Module, rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
-    ids = torch.tensor(rows, device=device)
-    return model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float().softmax(dim=-1).cpu()
+def _probabilities(model: nn.Module, columns: dict[str, list[Any]]) -> torch.Tensor:
+    device = next(model.parameters()).device
+    given = {name: torch.tensor(rows, device=device) for name, rows in columns.items()}
+    answer = model(**given, attention_mask=torch.ones_like(given["input_ids"]))
+    return answer.logits.float().softmax(dim=-1).cpu()

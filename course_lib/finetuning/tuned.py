@@ -193,8 +193,11 @@ class FineTuned:
         if why:
             from course_lib.finetuning.effects import token_effects
 
-            for one, ids in zip(found, prepared.columns["input_ids"], strict=True):
-                effects = token_effects(self.model, self.tokenizer, ids, self.task.labels.index(one["label"]))
+            rows = prepared.columns["input_ids"]
+            types = prepared.columns.get("token_type_ids", [None] * len(rows))
+            for one, ids, of_ids in zip(found, rows, types, strict=True):
+                label = self.task.labels.index(one["label"])
+                effects = token_effects(self.model, self.tokenizer, ids, label, of_ids)
                 one["why"] = [{"token": token, "effect": effect} for token, effect in effects]
         return found
 

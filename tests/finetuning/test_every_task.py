@@ -92,6 +92,16 @@ def test_what_was_learnt_is_predicted(tuned, name) -> None:
         assert first["label"]
 
 
+def test_the_tokens_behind_the_answer_for_a_pair_begin_at_its_score(tuned) -> None:
+    """The first text loses a token: what is left of it is still told from the second by its token types."""
+    found = tuned["next-sentence"]
+    pair = ("rain falls on the roof", "the roof leaks")
+    (one,) = found.predict(pair, why=True)
+    (without,) = found.predict(("falls on the roof", pair[1]), probabilities=True)
+    fall = one["score"] - without["probabilities"][one["label"]]
+    assert one["why"][0]["token"] == "rain" and one["why"][0]["effect"] == pytest.approx(fall, abs=1e-5)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_predictions_do_not_depend_on_their_neighbours(tuned, name) -> None:
     def close(one, other):
