@@ -6,17 +6,26 @@ Letters: n sentences, B batch, T tokens, K tags.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from course_lib import metrics
-from course_lib.alignment import align_labels, entities_from_tags, word_predictions
+from course_lib.alignment import align_labels, entities_from_tags, word_offsets, word_predictions
 from course_lib.datasets import TaggedSentence
 from course_lib.errors import DataError
 from course_lib.finetuning.tasks import Prepared, Task
 from course_lib.heads import BertForTokenClassification
 from course_lib.training import Evaluation
+
+
+@dataclass(frozen=True)
+class GivenSentence(TaggedSentence):
+    """A sentence to predict from: its words in the text that was given, or, if words were given, in one made of them."""
+
+    text: str
+    offsets: tuple[tuple[int, int], ...]  # of each word in the text
 
 
 class Tags(Task):
@@ -60,23 +69,28 @@ class Tags(Task):
         """Names by type, also words that were cut off: they count as not found."""
         return metrics.entity_scores(self._gold(prepared), self._word_tags(found.logits, prepared))
 
-    def examples(self, inputs: Iterable[Any]) -> list[TaggedSentence]:
+    def examples(self, inputs: Iterable[Any]) -> list[GivenSentence]:
         """From sentences, whose words are split at spaces (Chinese: at characters), or lists of words."""
         found = []
         for number, given in enumerate(inputs):
             if isinstance(given, Mapping):
                 given = given.get("words", given.get("text"))
-            if isinstance(given, str):
-                given = split_words(given)
+            text = given if isinstance(given, str) else None
+            if text is not None:
+                given = split_words(text)
             if not isinstance(given, list | tuple) or not all(isinstance(word, str) for word in given):
                 raise DataError(f"Input {number} is no sentence; a text or a list of words is expected.")
             if not given:
                 raise DataError(f"Input {number} has no words; a text or a list of words is expected.")
-            found.append(TaggedSentence(tuple(given), (0,) * len(given)))
+            text, offsets = _joined(given) if text is None else (text, word_offsets(text, given))
+            found.append(GivenSentence(tuple(given), (0,) * len(given), text, tuple(offsets)))
         return found
 
     def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:
-        """text, label: the names found, score: the lowest probability among their tags, or among all tags."""
+        """text, label: the names found, score: the lowest probability among their tags, or among all tags.
+
+        start and end of a name are characters of text, which is the one that was given; of words, one made of them.
+        """
         logits = outputs["logits"]
         best = logits.softmax(dim=-1).amax(dim=-1).tolist()
         found = []
@@ -87,19 +101,19 @@ class Tags(Task):
             for token, word in reversed(list(enumerate(prepared.more["alignment"].word_ids[number]))):
                 if word is not None:
                     sure[word] = best[number][token]
-            text, offsets = _joined(sentence.words)
             names = [
                 {
                     "type": entity.type,
-                    "text": text[offsets[entity.start_word][0] : offsets[entity.end_word - 1][1]],
-                    "start": offsets[entity.start_word][0],
-                    "end": offsets[entity.end_word - 1][1],
+                    "text": entity.text,
+                    "start": entity.start_char,
+                    "end": entity.end_char,
                     "score": min(sure[word] for word in range(entity.start_word, entity.end_word)),
                 }
-                for entity in entities_from_tags(sentence.words, tags)
+                for entity in entities_from_tags(sentence.words, tags, sentence.text, sentence.offsets)
             ]
             score = min([name["score"] for name in names] or list(sure.values()))
-            found.append({"text": text, "label": names, "score": score, "words": list(sentence.words), "tags": tags})
+            words = list(sentence.words)
+            found.append({"text": sentence.text, "label": names, "score": score, "words": words, "tags": tags})
         return found
 
 

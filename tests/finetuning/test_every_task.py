@@ -122,6 +122,27 @@ def test_predictions_do_not_depend_on_their_neighbours(tuned, name) -> None:
     assert close(tuned[name].predict([*longer, given, *longer])[len(longer)], alone)
 
 
+@pytest.mark.parametrize(
+    ("given", "text", "name", "start"),
+    [
+        ('In "Rome", today.', 'In "Rome", today.', "Rome", 4),
+        (" 住在Rome\tNow", " 住在Rome\tNow", "Rome", 3),
+        (["In", '"', "Rome", "安", "娜"], 'In " Rome安娜', "Rome", 5),
+    ],
+)
+def test_names_are_where_they_stand_in_the_text_that_was_given(tokenizer, given, text, name, start) -> None:
+    """To be read, a text is split at punctuation; a name's characters count in what came all the same."""
+    task = TASKS["tags"](("O", "B-PER", "I-PER"), Reading())
+    prepared = task.prepare(task.examples([given]), tokenizer, labelled=False)
+    logits = torch.zeros(1, len(prepared.columns["input_ids"][0]), 3)
+    logits[..., 0] = 1
+    place = prepared.examples[0].words.index(name)
+    logits[0, prepared.more["alignment"].word_ids[0].index(place), 1] = 2
+    (one,) = task.predictions({"logits": logits}, prepared)
+    found = [(n["text"], n["start"], n["end"]) for n in one["label"]]
+    assert one["text"] == text and found == [(name, start, start + len(name))]
+
+
 def test_the_folder_is_one_that_transformers_pipelines_read(tuned) -> None:
     transformers.utils.logging.disable_progress_bar()
     pipeline = transformers.pipeline
