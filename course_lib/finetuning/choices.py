@@ -14,7 +14,7 @@ from torch import Tensor
 from course_lib import metrics
 from course_lib.datasets import Choice
 from course_lib.errors import DataError
-from course_lib.finetuning.tasks import Prepared, Task, as_dictionary
+from course_lib.finetuning.tasks import Prepared, Task, WrongInput, as_dictionary
 from course_lib.heads import BertForMultipleChoice
 from course_lib.training import Evaluation
 
@@ -37,11 +37,28 @@ class Choices(Task):
         return {}
 
     def prepare(self, examples: Sequence[Choice], tokenizer: Any, *, labelled: bool = True) -> Prepared:
-        """Columns input_ids, attention_mask, token_type_ids of M rows an example, and labels (n,)."""
+        """Columns input_ids, attention_mask, token_type_ids of M rows an example, and labels (n,).
+
+        Raises:
+            DataError: a choice, or where there is a context the question with it, that fills a row by itself: were it
+                cut, the choices could look alike.
+        """
         longest = self.longest(tokenizer)
         # A long context loses its end, never the question.
         firsts = [e.context or e.question for e in examples for _ in e.choices]
         seconds = [f"{e.question} {choice}" if e.context else choice for e in examples for choice in e.choices]
+        room = longest - tokenizer.num_special_tokens_to_add(pair=True)
+        numbers = (number for number, e in enumerate(examples) for _ in e.choices)
+        whole = tokenizer(seconds, add_special_tokens=False, verbose=False)["input_ids"]
+        for number, ids in zip(numbers, whole, strict=True):
+            if len(ids) >= room:  # one token of the first text, at least, is read with it
+                what = "a question that has, with a choice," if examples[number].context else "a choice of"
+                first = "context" if examples[number].context else "question"
+                complaint = (
+                    f"has {what} {len(ids)} tokens, and beside its {first} at most {room - 1} are read; shorten it, or leave "
+                    "this one out."
+                )
+                raise DataError(f"Example {number} {complaint}") if labelled else WrongInput(number, complaint)
         encoded = tokenizer(firsts, seconds, truncation="only_first", max_length=longest, verbose=False)
         columns: dict[str, Any] = {}
         for name in ("input_ids", "attention_mask", "token_type_ids"):

@@ -21,6 +21,17 @@ from course_lib.training import Evaluation, ModelLoss
 EVALUATION_TOKENS = 4096  # positions in a batch that is only read
 
 
+class WrongInput(DataError):
+    """An input that cannot be predicted from: its number among those given, from 0, and what is wrong with it.
+
+    The complaint is the end of a sentence that begins with a name of the input.
+    """
+
+    def __init__(self, number: int, complaint: str) -> None:
+        super().__init__(f"Input {number} {complaint}")
+        self.number, self.complaint = number, complaint
+
+
 @dataclass(frozen=True)
 class Reading:
     """How texts become tokens."""
@@ -115,7 +126,7 @@ class Task:
         """Examples without labels from what a person gives: texts, pairs, dictionaries.
 
         Raises:
-            DataError: something else; the sentence says which, and what is expected.
+            WrongInput: something else; the sentence says which, and what is expected.
         """
         raise NotImplementedError
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from course_lib import metrics
 from course_lib.datasets import Document
-from course_lib.errors import DataError
-from course_lib.finetuning.tasks import EVALUATION_TOKENS, Prepared, Task, as_dictionary
+from course_lib.finetuning.tasks import EVALUATION_TOKENS, Prepared, Task, WrongInput, as_dictionary
 from course_lib.heads import BertForMaskedLM, BertLMHeadModel
 from course_lib.masking import IGNORED, MaskedBatches
 from course_lib.training import Evaluation, ModelLoss
@@ -111,10 +110,16 @@ class MaskedWords(OfWords):
             return super().prepare(examples, tokenizer)
         for number, example in enumerate(examples):
             if tokenizer.mask_token not in example.text:
-                raise DataError(
-                    f"Input {number} has no {tokenizer.mask_token}; write it where the word is to be guessed."
+                raise WrongInput(number, f"has no {tokenizer.mask_token}; write it where the word is to be guessed.")
+        longest = self.longest(tokenizer)
+        encoded = tokenizer([e.text for e in examples], truncation=True, max_length=longest)
+        for number, ids in enumerate(encoded["input_ids"]):
+            if tokenizer.mask_token_id not in ids:
+                raise WrongInput(
+                    number,
+                    f"has no {tokenizer.mask_token} among the first {longest} tokens, and no more are read; leave out "
+                    "something before it.",
                 )
-        encoded = tokenizer([e.text for e in examples], truncation=True, max_length=self.longest(tokenizer))
         columns = {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
         return Prepared(columns, examples, more={"tokenizer": tokenizer})
 
@@ -175,12 +180,22 @@ class NextWords(OfWords):
         return [_Gap(as_dictionary(given, number, ("text",))["text"]) for number, given in enumerate(inputs)]
 
     def generate(self, model: Any, prepared: Prepared, tokens: int = 20) -> list[dict[str, Any]]:
-        """text, label: how the model goes on, word by word, always the likeliest; score: the mean probability."""
+        """text, label: how the model goes on, word by word, always the likeliest; score: the mean probability.
+
+        Raises:
+            WrongInput: a beginning that leaves no position for a word.
+        """
         tokenizer, found = prepared.more["tokenizer"], []
-        device = next(model.parameters()).device
-        for example, row in zip(prepared.examples, prepared.columns["input_ids"], strict=True):
+        device, positions = next(model.parameters()).device, model.config.max_position_embeddings
+        for number, (example, row) in enumerate(zip(prepared.examples, prepared.columns["input_ids"], strict=True)):
+            if len(row) >= positions:
+                raise WrongInput(
+                    number,
+                    f"has {len(row)} tokens with {tokenizer.cls_token}, and this model has positions for {positions}, those of "
+                    "the new words among them; give a shorter beginning.",
+                )
             start = torch.tensor([row], device=device)
-            whole = model.generate(start, min(tokens, model.config.max_position_embeddings - len(row)))
+            whole = model.generate(start, min(tokens, positions - len(row)))
             with torch.no_grad():
                 chances = model(whole).logits.softmax(dim=-1)[0, len(row) - 1 : -1]
             new = whole[0, len(row) :]

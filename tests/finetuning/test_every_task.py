@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from course_lib.datasets import Document, Example, TaggedSentence
+from course_lib.datasets import Choice, Document, Example, TaggedSentence
 from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning import TASKS, FineTuned, Reading, fine_tune
 
@@ -333,11 +333,35 @@ def test_texts_without_a_word_and_of_100000_characters_are_read(tuned) -> None:
         ("tags", [""], "Input 0 has no words"),
         ("tags", [[1, 2]], "Input 0 is no sentence"),
         ("masked-words", ["no gap"], r"Input 0 has no \[MASK\]"),
+        ("masked-words", ["[MASK]", "a " * 90 + "[MASK]"], r"Input 1 has no \[MASK\] among the first 64 tokens"),
+        ("next-words", ["a", "a " * 90], r"Input 1 has 91 tokens with \[CLS\], and this model has positions for 64"),
+        (
+            "choices",
+            [{"question": "What?", "choices": ["a", "a " * 61]}],
+            "has a choice of 61 tokens, and beside its qu",
+        ),
+        (
+            "choices",
+            [{"question": "a " * 90, "choices": ["a", "b"], "context": "c"}],
+            "Input 0 has a question that has, with a choice, 91 tokens, and beside its context at most 60 are read",
+        ),
     ],
 )
 def test_an_input_of_another_kind_is_one_sentence(tuned, name, given, words) -> None:
     with pytest.raises(DataError, match=words):
         tuned[name].predict(given)
+
+
+def test_an_input_that_just_fits_the_model_is_read(tuned) -> None:
+    assert tuned["masked-words"].predict("a " * 61 + "[MASK]")[0]["label"]
+    assert len(tuned["next-words"].predict("a " * 62)[0]["label"].split()) == 1
+    long = {"question": "What " * 90, "choices": ["a", "a " * 60]}
+    assert tuned["choices"].predict([long])[0]["label"]
+    assert tuned["choices"].predict([{"question": "What", "choices": ["a", "a " * 59], "context": "b " * 90}])[0][
+        "label"
+    ]
+    with pytest.raises(DataError, match="Example 0 has a choice of 61 tokens"):  # in training
+        tuned["choices"].task.prepare([Choice("What?", ("a", "a " * 61), 0)], tuned["choices"].tokenizer)
 
 
 def test_data_that_cannot_be_trained_on_is_refused_before_anything_is_written(tiny, data, tmp_path) -> None:
