@@ -17,7 +17,7 @@ from typing import Any
 
 from course_lib.datasets.examples import Choice
 from course_lib.datasets.files import Complaint, short
-from course_lib.datasets.records import cell
+from course_lib.datasets.records import cell, check_texts
 
 FIELDS = ("question", "choices", "label", "context")
 _USUAL = {
@@ -77,6 +77,7 @@ def parse_choice(record: Any, fields: dict[str, str]) -> Choice:
     context = record.get(fields["context"]) if "context" in fields else ""
     if context is not None and not isinstance(context, str):
         raise Complaint(f"has the context {short(str(context))}; a text is expected")
+    check_texts((question, *written, context or ""))
     label = _label(cell(record, fields.get("label", "label")), len(written), letters, question)
     return Choice(question, tuple(written), label, context or "")
 

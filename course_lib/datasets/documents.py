@@ -15,7 +15,7 @@ from typing import Any
 
 from course_lib.datasets.examples import Document
 from course_lib.datasets.files import Complaint, Source, numbered_lines, short
-from course_lib.datasets.records import cell
+from course_lib.datasets.records import cell, check_texts
 from course_lib.datasets.tags import ends_with_tag
 
 _TITLE = re.compile(r" = [^=].*[^=] = ?")
@@ -89,6 +89,7 @@ def parse_document(item: Any, names: tuple[str, ...] = ("sentences", "text")) ->
     sentences = [line for line in value.split("\n") if line.strip()] if isinstance(value, str) else value
     if not isinstance(sentences, (list, tuple)) or not all(isinstance(s, str) and s.strip() for s in sentences):
         raise Complaint(f"has {short(str(value))} as its {name}; a text, or a list of sentences, is expected")
+    check_texts(sentences)
     if not sentences:
         raise Complaint(f"has no sentence in its {name}; at least one is expected")
     return Document(tuple(sentences))

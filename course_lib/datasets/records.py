@@ -21,6 +21,7 @@ from typing import Any
 
 from course_lib.datasets.files import Complaint, Source, numbered_lines, raise_complaints, read_text, short, suffix
 from course_lib.errors import DataError
+from course_lib.texts import text_fault
 
 Columns = Mapping[str, "str | int | list[str]"]  # our name -> the file's name or place
 
@@ -334,8 +335,15 @@ def text_cell(record: dict[str, Any] | Complaint, name: str, what: str = "text",
         Complaint: as `cell`; or it is no text, or empty though it must not be.
     """
     value = cell(record, name)
-    if not isinstance(value, str):
-        raise Complaint(f"has {short(str(value))} as its {what}, a {type(value).__name__}; a text is expected")
+    if fault := text_fault(value):
+        raise Complaint(f"has {short(str(value))} as its {what}, {fault[0]}; {fault[1]}")
     if not empty and not value.strip():
         raise Complaint(f"has an empty {what}; a text is expected")
     return value
+
+
+def check_texts(texts: Iterable[str]) -> None:
+    """Raise a Complaint if one of several texts cannot be read."""
+    for text in texts:
+        if fault := text_fault(text):
+            raise Complaint(f"has {short(str(text))}, {fault[0]}; {fault[1]}")

@@ -24,7 +24,7 @@ from typing import Any
 
 from course_lib.datasets.examples import TaggedSentence
 from course_lib.datasets.files import Complaint, Source, numbered_lines, short
-from course_lib.datasets.records import cell
+from course_lib.datasets.records import cell, check_texts
 
 _ENTITY = re.compile(r"([BIMESLU])-(.+)")
 _INSIDE = {"I", "M", "E", "L"}  # letters that go on with an entity
@@ -235,6 +235,7 @@ def words_and_tags(
     wrong = next((word for word in words if not isinstance(word, str) or not word), None)
     if wrong is not None:
         raise Complaint(f"has {wrong!r} among its words; texts are expected")
+    check_texts(words)
     return tuple(words), tuple(map(str, tags))
 
 

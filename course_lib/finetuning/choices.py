@@ -16,6 +16,7 @@ from course_lib.datasets import Choice
 from course_lib.errors import DataError
 from course_lib.finetuning.tasks import Prepared, Task, WrongInput, as_dictionary
 from course_lib.heads import BertForMultipleChoice
+from course_lib.texts import text_fault
 from course_lib.training import Evaluation
 
 
@@ -92,8 +93,11 @@ class Choices(Task):
                 given = {**given, "question": given["text"]}
             fields = as_dictionary(given, number, ("question", "choices"), ("context",))
             choices = fields["choices"]
-            if isinstance(choices, str) or len(choices) < 2 or not all(isinstance(c, str) for c in choices):
-                raise DataError(f"Input {number} needs choices, a list of at least two texts.")
+            if isinstance(choices, str) or len(choices) < 2:
+                raise WrongInput(number, "needs choices, a list of at least two texts.")
+            for choice in choices:
+                if fault := text_fault(choice):
+                    raise WrongInput(number, f"has {fault[0]} among its choices; {fault[1]}.")
             found.append(Choice(fields["question"], tuple(choices), 0, fields.get("context") or ""))
         return found
 

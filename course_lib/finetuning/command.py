@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from course_lib.errors import CourseError, DataError
+from course_lib.texts import text_fault
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -393,18 +395,18 @@ def read_inputs(name: str) -> Iterator[Any]:
         DataError: no such file, not UTF-8, or a line that is not what its form promises.
     """
     if name == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):  # whatever the terminal's encoding is
+            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
         yield from _inputs(sys.stdin, "standard input", "")
         return
     path = Path(name)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             yield from _inputs(file, f"'{path}'", path.suffix.lower())
     except FileNotFoundError as error:
         raise DataError(f"There is no file '{path}'; give a file with one text a line.") from error
     except OSError as error:
         raise DataError(f"'{path}' cannot be read ({error.strerror}); give a file with one text a line.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"'{path}' is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
 
 
 def _inputs(file: TextIO, name: str, ending: str) -> Iterator[Any]:
@@ -413,6 +415,8 @@ def _inputs(file: TextIO, name: str, ending: str) -> Iterator[Any]:
         return
     for number, line in enumerate(file, start=1):
         line = line.rstrip("\r\n")
+        if text_fault(line):
+            raise DataError(f"Line {number} of {name} is not UTF-8; save it as UTF-8.")
         if not line.strip():
             continue
         if ending in (".jsonl", ".json") or line.startswith("{"):

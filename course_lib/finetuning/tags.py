@@ -14,9 +14,9 @@ from torch import Tensor
 from course_lib import metrics
 from course_lib.alignment import align_labels, entities_from_tags, word_offsets, word_predictions
 from course_lib.datasets import TaggedSentence
-from course_lib.errors import DataError
-from course_lib.finetuning.tasks import Prepared, Task
+from course_lib.finetuning.tasks import Prepared, Task, WrongInput
 from course_lib.heads import BertForTokenClassification
+from course_lib.texts import text_fault
 from course_lib.training import Evaluation
 
 
@@ -76,12 +76,16 @@ class Tags(Task):
             if isinstance(given, Mapping):
                 given = given.get("words", given.get("text"))
             text = given if isinstance(given, str) else None
+            texts = given if text is None else [text]
+            if not isinstance(texts, list | tuple) or not all(isinstance(one, str) for one in texts):
+                raise WrongInput(number, "is no sentence; a text or a list of words is expected.")
+            for one in texts:
+                if fault := text_fault(one):
+                    raise WrongInput(number, f"has {fault[0]}; {fault[1]}.")
             if text is not None:
                 given = split_words(text)
-            if not isinstance(given, list | tuple) or not all(isinstance(word, str) for word in given):
-                raise DataError(f"Input {number} is no sentence; a text or a list of words is expected.")
             if not given:
-                raise DataError(f"Input {number} has no words; a text or a list of words is expected.")
+                raise WrongInput(number, "has no words; a text or a list of words is expected.")
             text, offsets = _joined(given) if text is None else (text, word_offsets(text, given))
             found.append(GivenSentence(tuple(given), (0,) * len(given), text, tuple(offsets)))
         return found

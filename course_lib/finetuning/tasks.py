@@ -16,6 +16,7 @@ from torch import Tensor
 from course_lib.batching import PaddedBatches
 from course_lib.datasets import Choice, Dataset, Document, Example, Question, TaggedSentence
 from course_lib.errors import DataError
+from course_lib.texts import text_fault
 from course_lib.training import Evaluation, ModelLoss
 
 EVALUATION_TOKENS = 4096  # positions in a batch that is only read
@@ -171,7 +172,7 @@ def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequ
     """An input of a person as a dictionary: a text is the first field, a tuple or list all of them in order.
 
     Raises:
-        DataError: fields that are missing or not known.
+        WrongInput: a field that is missing, or no text.
     """
     if isinstance(given, str):
         given = (given,)
@@ -181,12 +182,12 @@ def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequ
     if optional:
         expected += f", and {' and '.join(optional)} if you like"
     if not isinstance(given, Mapping):
-        raise DataError(f"Input {number} is a {type(given).__name__}; {expected} is expected.")
+        raise WrongInput(number, f"is a {type(given).__name__}; {expected} is expected.")
     missing = [name for name in fields if name not in given]
     if missing:
-        raise DataError(f"Input {number} has no {missing[0]}; {expected} is expected.")
+        raise WrongInput(number, f"has no {missing[0]}; {expected} is expected.")
     for name in (*fields, *optional):
         value = given.get(name)
-        if value is not None and not isinstance(value, str | list | tuple):
-            raise DataError(f"Input {number} has a {type(value).__name__} as {name}; a text is expected.")
+        if value is not None and not isinstance(value, list | tuple) and (fault := text_fault(value)):
+            raise WrongInput(number, f"has {fault[0]} as {name}; {fault[1]}.")
     return dict(given)

@@ -1,5 +1,6 @@
 """course_lib.datasets.loading: which files, which task, what is said about it."""
 
+import json
 import os
 import tracemalloc
 from pathlib import Path
@@ -215,6 +216,29 @@ SIZES = {  # as the README files of the sets state them: task, train, dev, test
     "commonsenseqa_en": ("choices", 9741, 1221, 0),
     "wikitext2_en": ("documents", 0, 60, 62),
 }
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": "a\ud800", "label": "x"},
+        {"text": "a", "pair": "b\ud800", "label": "x"},
+        {"words": ["a", "\ud800"], "tags": ["O", "O"]},
+        {"question": "a", "choices": ["b", "c\ud800"], "label": 0},
+        {"question": "a", "context": "b\ud800", "answers": []},
+        {"sentences": ["a", "b\ud800"]},
+        {"text": "a\ud800"},
+    ],
+)
+def test_a_text_with_half_a_character_is_named_by_its_line(tmp_path, record):
+    """JSON can write what no tokenizer takes; the sentence shows it so that it can be printed."""
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"Line 1 of .*half a character \(.ud800 at place [01]\); take that out"
+    ) as error:
+        load_dataset(path)
+    str(error.value).encode()
 
 
 @pytest.mark.slow

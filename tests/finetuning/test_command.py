@@ -152,6 +152,21 @@ def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
     assert "is not UTF-8" in capsys.readouterr().err
 
 
+def test_bytes_that_are_no_utf8_are_named_by_their_line(trained, tmp_path, capsys, monkeypatch) -> None:
+    model = ["predict", "--model", str(trained / "out")]
+    (tmp_path / "a.txt").write_bytes(b"rain\n" * 9000 + b"\xff\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"rain\n\xff\n"), encoding="ascii"))
+    for source, where in (
+        (["--file", str(tmp_path / "a.txt")], f"Line 9001 of '{tmp_path / 'a.txt'}'"),
+        (["-"], "Line 2"),
+    ):
+        assert main([*model, *source]) == 1
+        said = capsys.readouterr().err
+        assert where in said and "is not UTF-8; save it as UTF-8." in said
+    assert main([*model, "--text", "\udcff"]) == 1  # what Python makes of such a byte on the command line
+    assert "has a text with half a character" in capsys.readouterr().err
+
+
 def test_labels_in_another_order_are_no_evaluation(trained, data, tmp_path, capsys) -> None:
     other = data["classification"].replace(labels=("sport", "weather"))
     write_dataset(other, tmp_path / "data")

@@ -325,6 +325,16 @@ def test_texts_without_a_word_and_of_100000_characters_are_read(tuned) -> None:
     [
         ("classification", [3], "Input 0 is a int; a dictionary with text, and pair if you like is expected"),
         ("classification", ["a", {"pair": "b"}], "Input 1 has no text"),
+        (
+            "classification",
+            ["a\ud800"],
+            r"Input 0 has a text with half a character \(.ud800 at place 1\) as text; take",
+        ),
+        ("choices", [("What?", ["a", "\udcff"])], r"Input 0 has a text with half a character .* among its choices"),
+        ("tags", ["Anna \ud800"], r"Input 0 has a text with half a character \(.ud800 at place 5\); take that out"),
+        ("tags", [["Anna", "\ud800"]], "Input 0 has a text with half a character"),
+        ("answers", [("Where?", "\ud800")], "Input 0 has a text with half a character .* as context"),
+        ("next-words", ["\ud800"], "Input 0 has a text with half a character"),
         ("classification", [{"text": 4}], "Input 0 has a int as text; a text is expected"),
         ("answers", ["Where?"], "Input 0 has no context; a dictionary with question and context is expected"),
         ("choices", [("What?", ["one"])], "Input 0 needs choices, a list of at least two texts"),
