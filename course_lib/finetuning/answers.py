@@ -23,6 +23,7 @@ class Answers(Task):
     name, data, metric = "answers", "answers", "answer_f1"
     score_names = ("loss", "exact_match", "answer_f1")
     max_tokens = 384
+    needs = ("question", "context")
 
     def head(self) -> type:
         """`BertForQuestionAnswering`: two scores a token."""
@@ -85,7 +86,7 @@ class Answers(Task):
         for number, given in enumerate(inputs):
             if isinstance(given, Mapping) and "text" in given and "question" not in given:
                 given = {**given, "question": given["text"]}
-            fields = as_dictionary(given, number, ("question", "context"))
+            fields = as_dictionary(given, number, self.needs)
             found.append(Question(str(fields.get("id", number)), fields["question"], fields["context"], ()))
         return found
 

@@ -28,6 +28,7 @@ class Choices(Task):
 
     name, data, metric = "choices", "choices", "accuracy"
     score_names = ("loss", "accuracy")
+    needs, takes = ("question", "choices"), ("context",)
 
     def head(self) -> type:
         """`BertForMultipleChoice`: one score from the pooler of each choice."""
@@ -91,9 +92,9 @@ class Choices(Task):
         for number, given in enumerate(inputs):
             if isinstance(given, Mapping) and "text" in given and "question" not in given:
                 given = {**given, "question": given["text"]}
-            fields = as_dictionary(given, number, ("question", "choices"), ("context",))
+            fields = as_dictionary(given, number, self.needs, self.takes)
             choices = fields["choices"]
-            if isinstance(choices, str) or len(choices) < 2:
+            if not isinstance(choices, list | tuple) or len(choices) < 2:
                 raise WrongInput(number, "needs choices, a list of at least two texts.")
             for choice in choices:
                 if fault := text_fault(choice):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from course_lib.errors import CourseError, DataError
 from course_lib.texts import text_fault
+
+if TYPE_CHECKING:
+    from course_lib.finetuning.tasks import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -370,16 +372,23 @@ def predict(arguments: argparse.Namespace) -> int:
     """Print one JSON object a line, as soon as it is there."""
     from course_lib.finetuning import FineTuned
 
-    inputs: Iterable[Any]
-    if arguments.text is not None:
-        extra = {name: getattr(arguments, name) for name in ("pair", "context", "choices")}
-        inputs = [{"text": arguments.text, **{k: v for k, v in extra.items() if v is not None}}]
-    elif arguments.file is not None or arguments.stdin is not None:
-        inputs = read_inputs(arguments.file or "-")
-    else:
+    if (arguments.text, arguments.file, arguments.stdin) == (None, None, None):
         raise DataError("There is nothing to predict: give --text, --file, or - for standard input.")
+    extra = {name: value for name in ("pair", "context", "choices") if (value := getattr(arguments, name)) is not None}
+    if extra and arguments.text is None:
+        raise DataError(f"--{next(iter(extra))} goes with --text: give one, or leave it out.")
     tuned = FineTuned.load(arguments.model)
-    found = tuned.predict_stream(inputs, probabilities=arguments.probabilities, why=arguments.why)
+    for name in extra:
+        if name not in (*tuned.task.needs, *tuned.task.takes):
+            raise DataError(
+                f"--{name} came, and the model in '{arguments.model}' is for {tuned.task.name}, which has no {name}: leave it out."
+            )
+    inputs: Iterable[tuple[str, Any]]
+    if arguments.text is not None:
+        inputs = [("The input", {"text": arguments.text, **extra})]
+    else:
+        inputs = read_inputs(arguments.file or "-", tuned.task)
+    found = tuned.predict_stream(inputs, probabilities=arguments.probabilities, why=arguments.why, named=True)
     if arguments.table:
         _print_table(found)
         return 0
@@ -388,8 +397,10 @@ def predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_inputs(name: str) -> Iterator[Any]:
+def read_inputs(name: str, task: Task) -> Iterator[tuple[str, Any]]:
     """Inputs from a file or standard input, one after the other: lines, pairs, JSON objects, or rows with a header.
+
+    Each comes after its place, such as "Line 3 of 'texts.txt'".
 
     Raises:
         DataError: no such file, not UTF-8, or a line that is not what its form promises.
@@ -397,40 +408,62 @@ def read_inputs(name: str) -> Iterator[Any]:
     if name == "-":
         if isinstance(sys.stdin, io.TextIOWrapper):  # whatever the terminal's encoding is
             sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-        yield from _inputs(sys.stdin, "standard input", "")
+        yield from _lines(sys.stdin, "standard input", "", task)
         return
     path = Path(name)
+    if path.suffix.lower() in (".csv", ".tsv"):
+        yield from _rows(path, task)
+        return
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield from _inputs(file, f"'{path}'", path.suffix.lower())
+            yield from _lines(file, f"'{path}'", path.suffix.lower(), task)
     except FileNotFoundError as error:
         raise DataError(f"There is no file '{path}'; give a file with one text a line.") from error
     except OSError as error:
         raise DataError(f"'{path}' cannot be read ({error.strerror}); give a file with one text a line.") from error
 
 
-def _inputs(file: TextIO, name: str, ending: str) -> Iterator[Any]:
-    if ending in (".csv", ".tsv"):
-        yield from csv.DictReader(file, delimiter="," if ending == ".csv" else "\t")
-        return
+def _rows(path: Path, task: Task) -> Iterator[tuple[str, Any]]:
+    """The rows of a table with a header, read as data sets are."""
+    from course_lib.datasets.files import Complaint, raise_complaints
+    from course_lib.datasets.records import read_table
+
+    table = read_table(path, {name: name for name in ("text", *task.needs, *task.takes)})
+    for number, row in table.source.items():
+        if isinstance(row, Complaint):
+            raise_complaints(path, [(number, str(row))])
+        yield f"Line {number} of '{path}'", row
+
+
+def _lines(file: TextIO, name: str, ending: str, task: Task) -> Iterator[tuple[str, Any]]:
+    # The course's own data files have a label after the tab, where a pair has its second text.
+    labels = (
+        {*task.labels, *map(str, range(len(task.labels)))} if task.data in ("classification", "multi-label") else set()
+    )
     for number, line in enumerate(file, start=1):
-        line = line.rstrip("\r\n")
+        line, place = line.rstrip("\r\n"), f"Line {number} of {name}"
         if text_fault(line):
-            raise DataError(f"Line {number} of {name} is not UTF-8; save it as UTF-8.")
+            raise DataError(f"{place} is not UTF-8; save it as UTF-8.")
         if not line.strip():
             continue
         if ending in (".jsonl", ".json") or line.startswith("{"):
             try:
                 given = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if ending:
-                    raise DataError(f"Line {number} of {name} is no JSON object ({error}).") from error
+                    raise DataError(f"{place} is no JSON object ({error}).") from error
                 given = line  # a text that begins with a brace
-            yield given
+            yield place, given
         elif "\t" in line:
-            yield tuple(line.split("\t"))
+            parts = tuple(line.split("\t"))
+            if len(parts) == 2 and parts[1].strip() in labels:
+                raise DataError(
+                    f"{place} has the label {parts[1]!r} after its tab, where a pair has its second text; give the texts alone, "
+                    "or pairs as a .tsv with the header text, pair (`evaluate` reads labels)."
+                )
+            yield place, parts
         else:
-            yield line
+            yield place, line
 
 
 def read_columns(given: list[str] | None) -> dict[str, str] | None:

@@ -20,6 +20,7 @@ class NextSentence(Classification):
     """Two classes for a pair, from the layer that BERT's pretraining has trained for it."""
 
     name, data, metric = "next-sentence", "documents", "accuracy"
+    needs, takes = ("text", "pair"), ()
 
     def __init__(self, labels: Sequence[str], reading: Any) -> None:
         super().__init__(LABELS, reading)
@@ -43,7 +44,7 @@ class NextSentence(Classification):
 
     def examples(self, inputs: Iterable[Any]) -> list[Example]:
         """From (text, pair), or dictionaries with text and pair."""
-        fields = [as_dictionary(given, number, ("text", "pair")) for number, given in enumerate(inputs)]
+        fields = [as_dictionary(given, number, self.needs) for number, given in enumerate(inputs)]
         return [Example(one["text"], 0, one["pair"]) for one in fields]
 
     def predictions(self, outputs: Mapping[str, Tensor], prepared: Prepared) -> list[dict[str, Any]]:

@@ -64,6 +64,8 @@ class Task:
     metric: ClassVar[str]  # what the best checkpoint is chosen by
     score_names: ClassVar[tuple[str, ...]]  # of `scores`, by any of which it can be chosen
     max_tokens: ClassVar[int] = 512
+    needs: ClassVar[tuple[str, ...]] = ("text",)  # the fields of an input to predict from
+    takes: ClassVar[tuple[str, ...]] = ()  # those that may stand beside them
 
     def __init__(self, labels: Sequence[str], reading: Reading) -> None:
         self.labels, self.reading = tuple(labels), reading
@@ -172,22 +174,25 @@ def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequ
     """An input of a person as a dictionary: a text is the first field, a tuple or list all of them in order.
 
     Raises:
-        WrongInput: a field that is missing, or no text.
+        WrongInput: a field that is missing or no text (choices may be anything), or parts that no field takes.
     """
     if isinstance(given, str):
         given = (given,)
     if isinstance(given, tuple | list):
-        given = dict(zip((*fields, *optional), given, strict=False))
+        names = (*fields, *optional)
+        if len(given) > len(names):
+            raise WrongInput(number, f"has {len(given)} parts; no more than {' and '.join(names)} can be read.")
+        given = dict(zip(names, given, strict=False))
     expected = f"a dictionary with {' and '.join(fields)}"
     if optional:
         expected += f", and {' and '.join(optional)} if you like"
     if not isinstance(given, Mapping):
         raise WrongInput(number, f"is a {type(given).__name__}; {expected} is expected.")
-    missing = [name for name in fields if name not in given]
+    missing = [name for name in fields if given.get(name) is None]  # null in JSON is nothing, too
     if missing:
         raise WrongInput(number, f"has no {missing[0]}; {expected} is expected.")
     for name in (*fields, *optional):
         value = given.get(name)
-        if value is not None and not isinstance(value, list | tuple) and (fault := text_fault(value)):
+        if value is not None and name != "choices" and (fault := text_fault(value)):
             raise WrongInput(number, f"has {fault[0]} as {name}; {fault[1]}.")
     return dict(given)

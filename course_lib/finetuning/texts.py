@@ -25,6 +25,7 @@ class OfTexts(Task):
     """What the three share: texts and pairs in, a score or several out."""
 
     problem_type: str
+    takes = ("pair",)
 
     def head(self) -> type:
         """`BertForSequenceClassification`: a linear layer on the pooler."""
@@ -65,7 +66,7 @@ class OfTexts(Task):
         """From texts, (text, pair), or dictionaries with text and pair."""
         found = []
         for number, given in enumerate(inputs):
-            fields = as_dictionary(given, number, ("text",), ("pair",))
+            fields = as_dictionary(given, number, self.needs, self.takes)
             found.append(Example(fields["text"], 0, fields.get("pair")))
         return found
 

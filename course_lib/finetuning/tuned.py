@@ -31,7 +31,7 @@ from course_lib.finetuning.choices import Choices
 from course_lib.finetuning.sentences import NextSentence
 from course_lib.finetuning.streams import StreamedBatches
 from course_lib.finetuning.tags import Tags
-from course_lib.finetuning.tasks import Prepared, Reading, Task, check_dataset, check_examples
+from course_lib.finetuning.tasks import Prepared, Reading, Task, WrongInput, check_dataset, check_examples
 from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
 from course_lib.finetuning.words import MaskedWords, NextWords
@@ -163,23 +163,31 @@ class FineTuned:
         question and choices; a sentence or a list of words; a text with [MASK].
 
         Raises:
-            DataError: an input of another kind; the sentence says what is expected.
+            DataError: an input of another kind, or too long; the sentence says which, counted from 0, and what is
+                expected.
         """
         one = isinstance(inputs, str | dict | tuple)
         return list(self.predict_stream([inputs] if one else inputs, probabilities=probabilities, why=why))
 
     def predict_stream(
-        self, inputs: Iterable[Any], *, probabilities: bool = False, why: bool = False
+        self, inputs: Iterable[Any], *, probabilities: bool = False, why: bool = False, named: bool = False
     ) -> Iterator[dict[str, Any]]:
-        """As `predict`, of any number of inputs: some hundred are held at a time."""
+        """As `predict`, of any number of inputs: some hundred are held at a time.
+
+        `named` inputs are pairs: what sentences shall call the input, such as "Line 3 of 'texts.txt'", and the input.
+        """
         if (probabilities or why) and not isinstance(self.task, Classification):
             raise DataError(
                 f"This model is for {self.task.name}; the probabilities of all labels and the tokens behind them are "
                 "there for classification."
             )
-        waiting = iter(inputs)
+        waiting = iter(inputs if named else ((f"Input {number}", given) for number, given in enumerate(inputs)))
         while chunk := list(islice(waiting, _CHUNK)):
-            yield from self._predict(self.task.examples(chunk), probabilities, why)
+            try:
+                found = self._predict(self.task.examples([given for _, given in chunk]), probabilities, why)
+            except WrongInput as error:
+                raise DataError(f"{chunk[error.number][0]} {error.complaint}") from None
+            yield from found
 
     def _predict(self, examples: list[Any], probabilities: bool, why: bool) -> list[dict[str, Any]]:
         prepared = self.task.prepare(examples, self.tokenizer, labelled=False)

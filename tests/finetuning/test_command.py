@@ -122,6 +122,9 @@ def test_predictions_come_as_the_inputs_do(trained) -> None:
         (["predict", "--model", "OUT"], "There is nothing to predict"),
         (["predict", "--model", "OUT", "--file", "none.txt"], "There is no file 'none.txt'"),
         (["predict", "--model", "DATA", "--text", "a"], "has no fine_tuning.json"),
+        (["predict", "--model", "OUT", "--text", "a", "--context", "b"], "is for classification, which has no context"),
+        (["predict", "--model", "OUT", "--text", "a", "--choices", "b", "c"], "which has no choices: leave it out"),
+        (["predict", "--model", "OUT", "--file", "a.txt", "--pair", "b"], "--pair goes with --text"),
         (["evaluate", "--model", "OUT", "--data", "none"], "none"),
         (["train", "--data", "DATA", "--output", "OUT"], "has a trained model already"),
         (["train", "--data", "DATA", "--output", "NEW", "--epochs", "0"], "epochs is 0"),
@@ -150,6 +153,45 @@ def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     assert main(["predict", "--model", str(trained / "out"), "--file", str(tmp_path / "a.txt")]) == 1
     assert "is not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", "rain\n\nsun\tgoal\tmatch\n", "Line 3 of 'FILE' has 3 parts; no more than text and pair"),
+        (
+            "a.txt",
+            "rain\nsun\t1\n",
+            "Line 2 of 'FILE' has the label '1' after its tab, where a pair has its second text",
+        ),
+        ("a.txt", "rain\tweather\n", "Line 1 of 'FILE' has the label 'weather' after its tab"),
+        ("a.jsonl", '{"text": "rain"}\n' * 600 + '{"text": null}\n', "Line 601 of 'FILE' has no text"),
+        ("a.jsonl", '{"text": ["rain", "sun"]}\n', "Line 1 of 'FILE' has a list as text"),
+        (
+            "a.csv",
+            'text,other\n"rain,\nsun",1\nrain\n',
+            "Line 4 of 'FILE' has 1 column ('rain') where the first line has 2",
+        ),
+        ("a.jsonl", "[" * 100_000 + "\n", "Line 1 of 'FILE' is no JSON object"),
+        ("a.csv", "body,other\nrain,1\n", "has no text"),
+    ],
+)
+def test_an_input_of_a_file_is_named_by_its_line(trained, tmp_path, capsys, name, content, words) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert main(["predict", "--model", str(trained / "out"), "--file", str(tmp_path / name)]) == 1
+    assert words.replace("FILE", str(tmp_path / name)) in capsys.readouterr().err
+
+
+def test_tables_are_read_as_those_of_data_sets_are(trained, tmp_path, capsys) -> None:
+    """Cells longer than the csv module likes, a number as second text, and marks that are the text's."""
+    long = "rain " * 40_000
+    for name, content, texts in (
+        ("a.csv", f"text,pair\nrain,1\n{long},sun\n", ["rain", long]),
+        ("a.tsv", 'text\tother\n"rain and\t1\nsun\t2\n', ['"rain and', "sun"]),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert main(["predict", "--model", str(trained / "out"), "--file", str(tmp_path / name)]) == 0
+        assert [one["text"] for one in lines(capsys)] == texts
 
 
 def test_bytes_that_are_no_utf8_are_named_by_their_line(trained, tmp_path, capsys, monkeypatch) -> None:
