@@ -437,9 +437,8 @@ def _rows(path: Path, task: Task) -> Iterator[tuple[str, Any]]:
 
 def _lines(file: TextIO, name: str, ending: str, task: Task) -> Iterator[tuple[str, Any]]:
     # The course's own data files have a label after the tab, where a pair has its second text.
-    labels = (
-        {*task.labels, *map(str, range(len(task.labels)))} if task.data in ("classification", "multi-label") else set()
-    )
+    with_labels = task.data in ("classification", "multi-label")
+    labels = {*task.labels, *map(str, range(len(task.labels)))} if with_labels else set()
     for number, line in enumerate(file, start=1):
         line, place = line.rstrip("\r\n"), f"Line {number} of {name}"
         if text_fault(line):
