@@ -15,6 +15,7 @@ from torch import Tensor
 
 from course_lib import pooling
 from course_lib.devices import reckoning
+from course_lib.texts import text_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,8 +128,8 @@ def _check(texts: Sequence[str], pooling: str, precision: str, batch_tokens: int
     if isinstance(texts, str):
         raise TypeError("texts is one text; give a list of texts, for example [text].")
     for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"texts[{number}] is a {type(text).__name__}; every item must be a text (str).")
+        if fault := text_fault(text):
+            raise TypeError(f"texts[{number}] is {fault[0]}; {fault[1]}.")
     if pooling not in POOLINGS:
         raise ValueError(f"pooling is {pooling!r}; it may be {', '.join(POOLINGS)}.")
     if precision not in ("float32", "bfloat16", "auto"):

@@ -69,6 +69,13 @@ def test_a_model_with_fewer_positions_cuts_the_texts_there(loaded) -> None:
     np.testing.assert_array_equal(encode(["word " * 100], model, loaded[1]), encode(["word " * 62], model, loaded[1]))
 
 
+def test_half_a_character_is_named(loaded) -> None:
+    with pytest.raises(
+        TypeError, match=r"texts\[1\] is a text with half a character \(\\ud800 at place 1\); take that out"
+    ):
+        encode(["a", "a\ud800"], *loaded)
+
+
 def test_a_model_comes_with_its_own_tokenizer(loaded) -> None:
     model, tokenizer = loaded
     with pytest.raises(ValueError, match="A model is given without its tokenizer"):

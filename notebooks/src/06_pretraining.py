@@ -659,8 +659,8 @@ assert at_120["positions as waves"] == min(at_120.values())
 
 # %% [markdown]
 # In 600 steps every change made it worse, with both seeds: a rate twice as high, a third as high, a
-# narrow spread, longer rows with more positions to learn. (The last one is measured on its own rows of
-# 64. They have more context, so it should have had the easier task.) *Positions as waves* (they begin as the
+# narrow spread, longer rows with more positions to learn. (The last one is measured on its own rows of 64
+# tokens. They have more context, so it should have had the easier task.) *Positions as waves* (they begin as the
 # sines and cosines of the first Transformer, so that neighbours are alike from the start) leave the
 # entropy first, and end higher; the bigger model of section 9 was trained with them. **A recipe
 # belongs to a size**: try it out on your own.
