@@ -437,7 +437,7 @@ def seconds_of_a_step(full):
     return perf_counter() - begin
 
 
-turns = [[seconds_of_a_step(full) for full in (True, False)] for _ in range(3)]
+turns = [[seconds_of_a_step(full) for full in (True, False)] for _ in range(2)]
 every, alone = (min(column) for column in zip(*turns[1:], strict=True))
 print(f"all places {every:.2f} s, hidden ones {alone:.2f} s: {every / alone:.1f} times as fast")
 assert every / alone > 1.25
@@ -1192,7 +1192,7 @@ assert two > beside > far + 0.2
 # ## 10 · What is it worth?
 #
 # A masked-word loss is not what anybody wants. **How many labelled examples does pretraining
-# save?** First live: fifty Chinese headlines in ten classes, fifty steps of fine-tuning with sixteen
+# save?** First live: fifty Chinese headlines in ten classes, thirty steps of fine-tuning with sixteen
 # of them each (notebook 07), once from mini_bert_zh and once from new weights of the same form.
 
 # %%
@@ -1211,7 +1211,7 @@ for name, start in {
 }.items():  # fmt: skip
     with remarks():  # it says that the head is new
         tuned = fine_tune(
-            fifty, start, tokenizer=pretrained.load_tokenizer(str(ZH)), steps=50, batch_size=16,
+            fifty, start, tokenizer=pretrained.load_tokenizer(str(ZH)), steps=30, batch_size=16,
             learning_rate=1e-3, progress=False,
         )  # fmt: skip
     live[name] = tuned.evaluate(list(headlines.dev)).scores["accuracy"]
@@ -1348,7 +1348,7 @@ def hidden_places(frozen, rows):
     return torch.cat(vectors), torch.cat(words)
 
 
-known = hidden_places(default.bert, rows_of(train_corpus, default_tokenizer, 360))
+known = hidden_places(default.bert, rows_of(train_corpus, default_tokenizer, 240))
 asked_for = hidden_places(default.bert, rows_of(dev_corpus, default_tokenizer, 120))
 print("train:", tuple(known[0].shape), " dev:", tuple(asked_for[0].shape))
 
@@ -1362,7 +1362,7 @@ print("train:", tuple(known[0].shape), " dev:", tuple(asked_for[0].shape))
 
 
 # %%
-def new_head(model, known, asked_for, layer, steps=250, size=256):
+def new_head(model, known, asked_for, layer, steps=150, size=256):
     """Train a new head on the frozen vectors of one layer; the share of dev that it guesses right."""
     training.set_seed(0)
     words, targets = torch.unique(known[1], return_inverse=True)  # it may say what it has heard
@@ -1389,7 +1389,7 @@ LAST = default.config.num_hidden_layers
 on_layers = {layer: new_head(default, known, asked_for, layer) for layer in (LAST // 2, LAST)}
 control = new_head(
     words_of_mini,
-    hidden_places(words_of_mini.bert, rows_of(train_corpus, mini_tokenizer, 360)),
+    hidden_places(words_of_mini.bert, rows_of(train_corpus, mini_tokenizer, 240)),
     hidden_places(words_of_mini.bert, rows_of(dev_corpus, mini_tokenizer, 120)),
     layer=-1,
 )
@@ -1422,7 +1422,7 @@ if EMBEDDED:
 
 # %% [markdown]
 # **Next to nothing on the embedded model, and the control says: it is not the head's fault.** (The two
-# counted bars had the whole training corpus; the heads saw some 2,600 hidden words of it.) Why is there so
+# counted bars had the whole training corpus; the heads saw some 1,750 hidden words of it.) Why is there so
 # little in what it is given?
 #
 # - This encoder was *distilled* from a larger one (Wang et al. 2020, *MiniLM*): it learned to copy
