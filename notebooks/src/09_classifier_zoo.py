@@ -968,8 +968,7 @@ plots.heatmap(
 # All models but ERNIE, whose encoder has to be downloaded; both languages, three seeds each, with the settings of the command.
 # Two counts of words stand beside them:
 # [naive Bayes](../docs/glossary.md#naive-bayes), which multiplies how likely each word is in each class, and TF-IDF with
-# logistic regression ([notebook 02](02_heads.ipynb)). They need half a second at most. (The Chinese models over BERT were measured
-# while the other core had work too: alone they take a quarter less time.)
+# logistic regression ([notebook 02](02_heads.ipynb)). They need half a second at most.
 
 # %%
 board = measured("zoo")
