@@ -175,6 +175,7 @@ def leaderboard(
         zoo.check(name, choices.get("options") or {})
     examples = list(getattr(data, part))
     folder = None if output is None else Path(output).expanduser()
+    origin = {} if folder is None else {"data": str(data.folder), "contents": fingerprint(data, SPLITS)}
     rows, notes = [], []
     if part == "dev":
         notes.append("There is no test part: dev chose the checkpoints too, so these accuracies are a little too high.")
@@ -184,7 +185,7 @@ def leaderboard(
         try:
             for seed in seeds:
                 place = None if folder is None else folder / f"{name}-seed{seed}"
-                runs.append(_run(name, data, examples, seed, place, resume, fitting))
+                runs.append(_run(name, data, examples, seed, place, resume, fitting, origin))
         except CourseError as error:
             notes.append(f"{name} is left out: {error}")
             say(notes[-1])
@@ -212,14 +213,12 @@ def _run(
     folder: Path | None,
     resume: bool,
     choices: Mapping[str, Any],
+    origin: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Train once, or read what an earlier call found."""
+    """Train once, or read what an earlier call found; `origin` says of which data."""
     done = None if folder is None else folder / _RUN
-    made_from: dict[str, Any] = {}
-    if folder is not None:
-        kept = {key: value for key, value in choices.items() if key != "save_every"}  # it changes nothing of the model
-        made_from = {"data": str(data.folder), "contents": fingerprint(data, SPLITS), **kept}
-        made_from = json.loads(json.dumps(made_from, default=str))
+    kept = {key: value for key, value in choices.items() if key != "save_every"}  # it changes nothing of the model
+    made_from = json.loads(json.dumps({**origin, **kept}, default=str))
     if resume and done is not None and done.is_file():
         found = json.loads(done.read_text(encoding="utf-8"))
         training.check_made_from(done.parent, found.get("made_from", {}), made_from)

@@ -318,12 +318,9 @@ def _same_choices(folder: Path, choices: dict[str, Any], resume: bool) -> None:
     if resume and kept.is_file():
         before = json.loads(kept.read_text(encoding="utf-8"))
         now = json.loads(json.dumps(choices))
-        other = [f"{name}: {before.get(name)}, not {now[name]}" for name in now if before.get(name) != now[name]]
-        if other:
-            raise TrainingError(
-                f"The run in '{folder}' began with other choices ({'; '.join(other)}): go on with the same, or begin anew "
-                "in another folder."
-            )
+        training.check_made_from(
+            folder, {**dict.fromkeys(now), **before}, now
+        )  # one that is missing there differs, too
         return
     if (folder / _CARD).is_file() or kept.is_file():
         raise TrainingError(f"'{folder}' has a pretraining run already; give another folder, or resume it.")

@@ -105,7 +105,7 @@ def check_made_from(output: Path, before: Mapping[str, Any], now: Mapping[str, A
     Raises:
         TrainingError: it is not; every difference is named.
     """
-    moved = before.get("contents") == now.get("contents")
+    moved = now.get("contents") is not None and before.get("contents") == now["contents"]
     other = [name for name in now if name in before and before[name] != now[name] and not (moved and name == "data")]
     if other:
         named = "; ".join(f"{name}: {before[name]}, not {now[name]}" for name in other)
