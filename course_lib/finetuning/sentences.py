@@ -22,12 +22,15 @@ class NextSentence(Classification):
     name, data, metric = "next-sentence", "documents", "accuracy"
     needs, takes = ("text", "pair"), ()
 
-    def __init__(self, labels: Sequence[str], reading: Any) -> None:
+    def __init__(self, labels: Sequence[str], reading: Any, form: str | None = None) -> None:
         super().__init__(LABELS, reading)
 
     def kinds(self) -> tuple[type, ...]:
         """Documents, or pairs."""
         return Document, Example
+
+    def form_of(self, examples: Sequence[Any]) -> None:
+        """None: it takes pairs and nothing else."""
 
     def head(self) -> type:
         """`BertForNextSentencePrediction`."""

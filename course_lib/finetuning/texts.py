@@ -15,10 +15,15 @@ from torch import Tensor
 from course_lib import metrics
 from course_lib.datasets import Example
 from course_lib.errors import DataError
-from course_lib.finetuning.tasks import Prepared, Task, as_dictionary
+from course_lib.finetuning.tasks import Prepared, Task, WrongInput, as_dictionary
 from course_lib.heads import BertForSequenceClassification
 from course_lib.long_texts import cut
 from course_lib.training import Evaluation
+
+_OTHER_FORM = {  # by the form that the model was trained on
+    "text": "has a second text, and this model was trained on single texts; give the text alone.",
+    "pair": "has one text, and this model was trained on pairs of texts; give both: text and pair.",
+}
 
 
 class OfTexts(Task):
@@ -62,12 +67,19 @@ class OfTexts(Task):
             f"Example {place} has the label {label!r}; the number of a label is needed, 0 to {len(self.labels) - 1}{known}."
         )
 
+    def form_of(self, examples: Sequence[Example]) -> str | None:
+        """ "text" or "pair"; None where there are both."""
+        forms = {"text" if example.pair is None else "pair" for example in examples}
+        return forms.pop() if len(forms) == 1 else None
+
     def examples(self, inputs: Iterable[Any]) -> list[Example]:
-        """From texts, (text, pair), or dictionaries with text and pair."""
+        """From texts, (text, pair), or dictionaries with text and pair: what the model was trained on."""
         found = []
         for number, given in enumerate(inputs):
             fields = as_dictionary(given, number, self.needs, self.takes)
             found.append(Example(fields["text"], 0, fields.get("pair")))
+            if self.form is not None and self.form_of(found[-1:]) != self.form:
+                raise WrongInput(number, _OTHER_FORM[self.form])
         return found
 
     def _begin(self, example: Example) -> dict[str, Any]:

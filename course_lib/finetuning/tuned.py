@@ -103,7 +103,7 @@ class FineTuned:
             )
         try:
             known = json.loads(card.read_text(encoding="utf-8"))
-            task = TASKS[known["task"]](known["labels"], Reading(**known["reading"]))
+            task = TASKS[known["task"]](known["labels"], Reading(**known["reading"]), known.get("form"))
             precision = training.Recipe(precision=known["recipe"]["precision"]).precision
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFilesError(f"'{card}' is damaged ({error}); train again into another folder.") from error
@@ -227,6 +227,7 @@ class FineTuned:
             "task": self.task.name,
             "labels": self.task.labels,
             "reading": dataclasses.asdict(self.task.reading),
+            "form": self.task.form,
             "recipe": {"precision": self.precision},
             **more,
         }
@@ -330,6 +331,8 @@ def fine_tune(
         optim.freeze(model, layers=train_layers)
     streamed = not hasattr(examples, "__len__")
     train = Prepared({}, examples) if streamed else kind.prepare(examples, tokenizer)
+    if not streamed:
+        kind.form = kind.form_of(examples)
     held = list(data.dev)
     dev = kind.prepare(held, tokenizer) if held else None
     loss = kind.loss()

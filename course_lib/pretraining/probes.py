@@ -79,10 +79,16 @@ class Probes(Watcher):
         texts: with [MASK].
         tokens: whose neighbours are looked up; those that the vocabulary lacks are passed over.
         most: answers a question.
+
+    Raises:
+        DataError: a text without [MASK].
     """
 
     def __init__(self, texts: Sequence[str] = (), tokens: Sequence[str] = (), most: int = 5) -> None:
         self.texts, self.tokens, self.most = tuple(texts), tuple(tokens), most
+        for text in self.texts:
+            if "[MASK]" not in text:
+                raise DataError(f"'{text}' has no [MASK]; write it where a word is to be guessed.")
         self.rows: list[dict[str, Any]] = []  # one an evaluation: step, texts, neighbours
         self._model: nn.Module | None = None
 

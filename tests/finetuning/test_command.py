@@ -79,10 +79,10 @@ def test_predict_takes_a_text_a_file_or_standard_input(trained, capsys, tmp_path
     (one,) = lines(capsys)
     assert one["text"] == "rain and sun" and one["label"] in ("weather", "sport") and 0 < one["score"] <= 1
     texts = tmp_path / "texts.txt"
-    texts.write_bytes("\ufeffrain and sun\r\n\r\ngoal\tmatch\r\n".encode())
+    texts.write_bytes("\ufeffrain and sun\r\n\r\ngoal and match\r\n".encode())
     assert main([*model, "--file", str(texts)]) == 0
     first, second = lines(capsys)
-    assert first == one and second["pair"] == "match"
+    assert first == one and second["text"] == "goal and match"
     for name, content in (
         ("a.jsonl", '{"text": "rain and sun", "other": 1}\n'),
         ("a.csv", "text,other\nrain and sun,1\n"),
@@ -174,6 +174,11 @@ def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
         ),
         ("a.jsonl", "[" * 100_000 + "\n", "Line 1 of 'FILE' is no JSON object"),
         ("a.csv", "body,other\nrain,1\n", "has no text"),
+        (
+            "a.txt",
+            "rain\ngoal\tmatch\n",
+            "Line 2 of 'FILE' has a second text, and this model was trained on single texts",
+        ),
     ],
 )
 def test_an_input_of_a_file_is_named_by_its_line(trained, tmp_path, capsys, name, content, words) -> None:
@@ -183,15 +188,35 @@ def test_an_input_of_a_file_is_named_by_its_line(trained, tmp_path, capsys, name
 
 
 def test_tables_are_read_as_those_of_data_sets_are(trained, tmp_path, capsys) -> None:
-    """Cells longer than the csv module likes, a number as second text, and marks that are the text's."""
+    """Cells longer than the csv module likes, a number beside them, and marks that are the text's."""
     long = "rain " * 40_000
     for name, content, texts in (
-        ("a.csv", f"text,pair\nrain,1\n{long},sun\n", ["rain", long]),
+        ("a.csv", f"text,other\nrain,1\n{long},sun\n", ["rain", long]),
         ("a.tsv", 'text\tother\n"rain and\t1\nsun\t2\n', ['"rain and', "sun"]),
     ):
         (tmp_path / name).write_text(content, encoding="utf-8")
         assert main(["predict", "--model", str(trained / "out"), "--file", str(tmp_path / name)]) == 0
         assert [one["text"] for one in lines(capsys)] == texts
+
+
+def test_pairs_come_from_lines_and_tables_for_a_model_that_was_trained_on_pairs(tiny, data, tmp_path, capsys) -> None:
+    """A number as second text is a text."""
+    write_dataset(data["regression"], tmp_path / "data")
+    model = ["--model", str(tmp_path / "out")]
+    where = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    assert main(["train", "--model", str(tiny), *where, *OPTIONS]) == 0
+    capsys.readouterr()
+    for name, content in (
+        ("a.txt", "rain\tsun\nrain\t1\n"),
+        ("a.csv", "text,pair\nrain,sun\nrain,1\n"),
+        ("a.jsonl", '{"text": "rain", "pair": "sun"}\n{"text": "rain", "pair": "1"}\n'),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert main(["predict", *model, "--file", str(tmp_path / name)]) == 0
+        assert [(one["text"], one["pair"]) for one in lines(capsys)] == [("rain", "sun"), ("rain", "1")]
+    assert main(["predict", *model, "--text", "rain"]) == 1
+    said = capsys.readouterr().err
+    assert "The input has one text, and this model was trained on pairs of texts; give both: text and pair." in said
 
 
 def test_bytes_that_are_no_utf8_are_named_by_their_line(trained, tmp_path, capsys, monkeypatch) -> None:

@@ -112,7 +112,7 @@ def test_predictions_do_not_depend_on_their_neighbours(tuned, name) -> None:
     given = INPUTS[name][0]
     alone = tuned[name].predict([given])[0]
     longer = {
-        "classification": ["goal " * 30, ("a", "b")], "multi-label": ["goal " * 30, ("a", "b")], "regression": [("a " * 20, "b")],
+        "classification": ["goal " * 30, "a b"], "multi-label": ["goal " * 30, "a b"], "regression": [("a " * 20, "b")],
         "tags": ["word " * 30], "answers": [("Who?", "word " * 90)],
         "choices": [{"question": "Q?", "choices": ["a", "b"]}, {"question": "Q " * 20, "choices": ["a", "b " * 9, "c"]}],
         "next-sentence": [("a " * 20, "b")], "masked-words": ["[MASK] " + "word " * 30], "next-words": ["word " * 20],
@@ -320,6 +320,18 @@ def test_texts_without_a_word_and_of_100000_characters_are_read(tuned) -> None:
 # ------------------------------------------------------------------------------------------------ bad input
 
 
+def test_a_second_text_is_taken_where_nobody_knows_what_the_model_was_trained_on(tuned, tmp_path) -> None:
+    """As of models that were saved before the card said it, and of those that were trained on texts and pairs."""
+    folder = tmp_path / "old"
+    shutil.copytree(tuned["classification"].folder, folder)
+    card = json.loads((folder / "fine_tuning.json").read_text(encoding="utf-8"))
+    assert card.pop("form") == "text"
+    (folder / "fine_tuning.json").write_text(json.dumps(card), encoding="utf-8")
+    old = FineTuned.load(folder)
+    assert [one.get("pair") for one in old.predict(["rain", ("rain", "sun")])] == [None, "sun"]
+    assert old.task.form_of([Example("rain", 0), Example("rain", 0, "sun")]) is None
+
+
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
@@ -338,6 +350,16 @@ def test_texts_without_a_word_and_of_100000_characters_are_read(tuned) -> None:
         ("classification", [{"text": None}], "Input 0 has no text"),
         ("classification", [{"text": ["a", "b"]}], "Input 0 has a list as text; a text is expected"),
         ("classification", [("a", "b", "c")], "Input 0 has 3 parts; no more than text and pair can be read"),
+        (
+            "classification",
+            ["a", ("a", "b")],
+            "Input 1 has a second text, and this model was trained on single texts; g",
+        ),
+        (
+            "regression",
+            [("a", "b"), "a"],
+            "Input 1 has one text, and this model was trained on pairs of texts; give both",
+        ),
         ("masked-words", [("[MASK]", "b")], "Input 0 has 2 parts; no more than text can be read"),
         ("choices", [{"question": "What?", "choices": {"a": "b", "c": "d"}}], "Input 0 needs choices, a list"),
         ("classification", ["a"] * 520 + [5], "Input 520 is a int"),
