@@ -7,6 +7,8 @@ warm-up, clipping at 1, an evaluation on dev after each epoch, nothing saved. Wh
     trainer_tuned    the same with what TrainingArguments offers: group_by_length, fused AdamW, bfloat16
     ours             course_lib.finetuning.fine_tune
     without_...      ours with one of its choices switched off, which tells what that one contributes
+    with_...         ours with something that was tried and not taken: query, key and value as one product of matrices;
+                     torch.compile, whose compilation is a part of the run (it needs a C++ compiler)
 
 Seconds are those of training with its evaluations, without imports, loading and tokenising; so for the memory. Memory is what the process
 held at most, less what it held before training. Two data sets: the course's headlines, and SST-2 where COURSE_DATA is set.
@@ -36,7 +38,7 @@ LONGER = (4, 2e-4)
 MAIN = ("ours", "trainer", "trainer_tuned")
 SWITCHES = (
     "without_bfloat16", "without_length_groups", "without_quick_dropout", "without_first_token_only",
-    "without_occurring_rows",
+    "without_occurring_rows", "with_one_projection", "with_compilation",
 )  # fmt: skip
 TURNS = int(os.environ.get("TURNS", "3"))
 
@@ -109,12 +111,16 @@ def _ours(way: str, data: Any, seed: int, epochs: float, rate: float) -> dict[st
         import course_lib.finetuning.vocabulary
 
         course_lib.finetuning.vocabulary._WORTH_IT = 0.0
+    if way == "with_one_projection":
+        _project_once()
     clock = _Clock()
     fit = training.fit
 
-    def timed(*args: Any, **kwargs: Any) -> Any:
+    def timed(model: Any, *args: Any, **kwargs: Any) -> Any:
+        if way == "with_compilation":
+            model.bert.compile(dynamic=True)
         clock.start()
-        done = fit(*args, **kwargs)
+        done = fit(model, *args, **kwargs)
         clock.stop()
         return done
 
@@ -132,6 +138,28 @@ def _ours(way: str, data: Any, seed: int, epochs: float, rate: float) -> dict[st
     )
     torch.manual_seed(0)
     return {**clock.found(), "dev": tuned.history.records[-1].scores["accuracy"]}
+
+
+def _project_once() -> None:
+    """Query, key and value of all tokens by one product, of the three tables one below the other."""
+    import torch
+    from torch.nn import functional as F
+
+    from course_lib.bert import SelfAttention
+
+    plain = SelfAttention.forward
+
+    def forward(self: Any, x: Any, mask: Any, causal: bool, explicit: bool, asking: Any = None) -> Any:
+        if asking is not None:  # the last layer asks for [CLS] alone
+            return plain(self, x, mask, causal, explicit, asking)
+        parts = (self.query, self.key, self.value)
+        weight, bias = (torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias"))
+        q, k, v = (self._split(one) for one in F.linear(x, weight, bias).chunk(3, dim=-1))
+        weights = q @ k.transpose(-1, -2) / self.head_size**0.5
+        mixed = self.dropout((weights if mask is None else weights + mask).softmax(dim=-1)) @ v
+        return mixed.transpose(1, 2).flatten(2), None
+
+    SelfAttention.forward = forward
 
 
 def _trainer(way: str, data: Any, seed: int, epochs: float, rate: float) -> dict[str, float]:
