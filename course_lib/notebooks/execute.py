@@ -118,7 +118,7 @@ def own_bytes(memory: Any) -> int:
     """What a process holds by itself, from psutil's `memory_info`: without the pages of files that it has mapped.
 
     These are libraries above all. Processes share them, and the system drops them when memory is short; the libraries of
-    a torch that is built for CUDA are half a gigabyte in every process. Only Linux tells them apart.
+    a torch that is built for CUDA are a third of a gigabyte in every process. Only Linux tells them apart.
     """
     return memory.rss - getattr(memory, "shared", 0)
 
