@@ -10,8 +10,8 @@ warm-up, clipping at 1, an evaluation on dev after each epoch, nothing saved. Wh
     with_...         ours with something that was tried and not taken: query, key and value as one product of matrices;
                      torch.compile, whose compilation is a part of the run (it needs a C++ compiler)
 
-Seconds are those of training with its evaluations, without imports, loading and tokenising; so for the memory. Memory is what the process
-held at most, less what it held before training. Two data sets: the course's headlines, and SST-2 where COURSE_DATA is set.
+Seconds are those of training with its evaluations, without imports, loading and tokenising. Memory is what the process held
+at most, less what it held before training. Two data sets: the course's headlines, and SST-2 where COURSE_DATA is set.
 Two epochs of the few headlines end in the steep part of the curve, where seeds differ by ten points and more; so there is
 `headlines_longer` too, with 4 epochs at 2e-4, which end where the curve is flat. Turns have seeds 0, 1, ...; `dev_by_turn`
 has their accuracies. (SETS=sst2 TURNS=1 for a part; results are added to those that the file has.)
@@ -79,7 +79,7 @@ def _compare(folder: Path, recipe: tuple[int, float], ways: tuple[str, ...]) -> 
     return {"turns": TURNS, "epochs": recipe[0], "learning_rate": recipe[1], **found}
 
 
-def once(way: str, folder: str, seed: int, epochs: float = EPOCHS, rate: float = RATE) -> dict[str, float]:
+def once(way: str, folder: str, seed: int, epochs: int = EPOCHS, rate: float = RATE) -> dict[str, float]:
     """One fine-tuning in this process."""
     from course_lib.datasets import load_dataset
 
@@ -88,7 +88,7 @@ def once(way: str, folder: str, seed: int, epochs: float = EPOCHS, rate: float =
     return {name: round(value, 4) for name, value in measured.items()}
 
 
-def _ours(way: str, data: Any, seed: int, epochs: float, rate: float) -> dict[str, float]:
+def _ours(way: str, data: Any, seed: int, epochs: int, rate: float) -> dict[str, float]:
     import torch
     from torch.nn import functional as F
 
@@ -128,7 +128,7 @@ def _ours(way: str, data: Any, seed: int, epochs: float, rate: float) -> dict[st
     tuned = finetuning.fine_tune(
         data,
         "embedded",
-        epochs=int(epochs),
+        epochs=epochs,
         learning_rate=rate,
         warmup=WARMUP,
         batch_size=SIZE,
@@ -162,7 +162,7 @@ def _project_once() -> None:
     SelfAttention.forward = forward
 
 
-def _trainer(way: str, data: Any, seed: int, epochs: float, rate: float) -> dict[str, float]:
+def _trainer(way: str, data: Any, seed: int, epochs: int, rate: float) -> dict[str, float]:
     import numpy as np
     import transformers
     from datasets import Dataset
@@ -213,13 +213,11 @@ class _Clock:
     """
 
     def start(self) -> None:
-        import importlib
         import time
 
         import psutil
-
-        for name in ("sklearn.metrics", "torch._dynamo"):
-            importlib.import_module(name)
+        import sklearn.metrics  # noqa: F401
+        import torch._dynamo  # noqa: F401
 
         self.before = psutil.Process().memory_info().rss
         self.began = time.perf_counter()
@@ -241,5 +239,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    one_way, where, turn, *choices = sys.argv[1:]
-    print(json.dumps(once(one_way, where, int(turn), *map(float, choices))))
+    one_way, where, turn, *recipe = sys.argv[1:]  # the recipe, epochs and rate, may be left out
+    print(json.dumps(once(one_way, where, int(turn), *(kind(one) for kind, one in zip((int, float), recipe)))))  # noqa: B905

@@ -22,7 +22,7 @@ class NextSentence(Classification):
     name, data, metric = "next-sentence", "documents", "accuracy"
     needs, takes = ("text", "pair"), ()
 
-    def __init__(self, labels: Sequence[str], reading: Any, form: str | None = None) -> None:
+    def __init__(self, labels: Sequence[str], reading: Any) -> None:
         super().__init__(LABELS, reading)
 
     def kinds(self) -> tuple[type, ...]:

@@ -67,9 +67,10 @@ class Task:
     needs: ClassVar[tuple[str, ...]] = ("text",)  # the fields of an input to predict from
     takes: ClassVar[tuple[str, ...]] = ()  # those that may stand beside them
 
-    def __init__(self, labels: Sequence[str], reading: Reading, form: str | None = None) -> None:
+    form: str | None = None  # what the model was trained on, by `form_of`
+
+    def __init__(self, labels: Sequence[str], reading: Reading) -> None:
         self.labels, self.reading = tuple(labels), reading
-        self.form = form  # what the model was trained on, by `form_of`
 
     def form_of(self, examples: Sequence[Any]) -> str | None:
         """Which of the forms of input that the task takes these have; None where there is one form, or they are mixed."""

@@ -103,7 +103,8 @@ class FineTuned:
             )
         try:
             known = json.loads(card.read_text(encoding="utf-8"))
-            task = TASKS[known["task"]](known["labels"], Reading(**known["reading"]), known.get("form"))
+            task = TASKS[known["task"]](known["labels"], Reading(**known["reading"]))
+            task.form = known.get("form")
             precision = training.Recipe(precision=known["recipe"]["precision"]).precision
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFilesError(f"'{card}' is damaged ({error}); train again into another folder.") from error

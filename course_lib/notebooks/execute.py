@@ -47,7 +47,7 @@ class Run:
     notebook: Any  # with its outputs, also when a cell failed
     error: str | None  # the failing cell and its message, or None
     seconds: float
-    peak_bytes: int  # of the kernel and its children (`own_bytes`)
+    peak_bytes: int  # of the kernel and its children
 
 
 def execute(notebook: Any, folder: Path, timeout: int = 300, threads: int | None = None) -> Run:
@@ -114,15 +114,6 @@ def offline_environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def own_bytes(memory: Any) -> int:
-    """What a process holds by itself, from psutil's `memory_info`: without the pages of files that it has mapped.
-
-    These are libraries above all. Processes share them, and the system drops them when memory is short; the libraries of
-    a torch that is built for CUDA are a third of a gigabyte in every process. Only Linux tells them apart.
-    """
-    return memory.rss - getattr(memory, "shared", 0)
-
-
 @contextlib.contextmanager
 def _memory_of_kernel(manager: Any) -> Iterator[list[int]]:
     """Watch the memory of a manager's kernel and its children; yields a list whose one number is the peak in bytes."""
@@ -138,7 +129,7 @@ def _memory_of_kernel(manager: Any) -> Iterator[list[int]]:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it may end while we look
                 kernel = psutil.Process(pid)
                 family = [kernel, *kernel.children(recursive=True)]
-                peak[0] = max(peak[0], sum(own_bytes(process.memory_info()) for process in family))
+                peak[0] = max(peak[0], sum(process.memory_info().rss for process in family))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

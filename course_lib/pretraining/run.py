@@ -318,9 +318,8 @@ def _same_choices(folder: Path, choices: dict[str, Any], resume: bool) -> None:
     if resume and kept.is_file():
         before = json.loads(kept.read_text(encoding="utf-8"))
         now = json.loads(json.dumps(choices))
-        training.check_made_from(
-            folder, {**dict.fromkeys(now), **before}, now
-        )  # one that is missing there differs, too
+        before = {**dict.fromkeys(now), **before}  # one that is missing there differs, too
+        training.check_made_from(folder, before, now)
         return
     if (folder / _CARD).is_file() or kept.is_file():
         raise TrainingError(f"'{folder}' has a pretraining run already; give another folder, or resume it.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 from course_lib import pretrained
 from course_lib.notebooks import NOTEBOOKS, ROOT, SOLUTIONS
@@ -39,8 +40,10 @@ def test_every_cell_runs_offline_with_clean_outputs_in_time_and_memory(name: str
     assert run.error is None
     tidy(run.notebook)
     assert problems(run.notebook, name) == []
+    # The libraries of a torch that is built for CUDA: 0.2 GB more in the kernel, and in each of the two Pythons of 11.
+    libraries = 250_000_000 * (3 if name == "11_going_bigger" else 1) if torch.version.cuda else 0
     peak_bytes = run.peak_bytes  # by itself: a failing assertion shows all of `run`, which is a whole notebook
-    assert peak_bytes < 2_000_000_000
+    assert peak_bytes < 2_000_000_000 + libraries
     # A timed test would fail on a busy machine; this bound of five times the promise catches a notebook that hangs.
     assert run.seconds < 300
 
@@ -48,7 +51,6 @@ def test_every_cell_runs_offline_with_clean_outputs_in_time_and_memory(name: str
 @pytest.fixture(scope="module")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random BERT in the folder layout of older projects: bert_config.json, pytorch_model.bin, vocab.txt."""
-    import torch
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("bert_pretrain")

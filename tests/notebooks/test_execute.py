@@ -1,13 +1,10 @@
-import mmap
-import sys
 from pathlib import Path
 
 import nbformat.v4 as v4
-import psutil
 import pytest
 
 from course_lib.notebooks.course import Row, _untagged_error
-from course_lib.notebooks.execute import Run, execute, own_bytes
+from course_lib.notebooks.execute import Run, execute
 
 
 def run(folder: Path, *sources: str, **options) -> Run:
@@ -35,6 +32,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_the_kernel_ends_with_its_notebook_whether_or_not_a_cell_failed(tmp_path: Path) -> None:
+    import psutil
+
     def kernels() -> set[int]:
         return {child.pid for child in psutil.Process().children(recursive=True)}
 
@@ -49,6 +48,8 @@ def text(ran: Run, cell: int) -> str:
 
 
 def test_it_runs_in_the_folder_with_this_python(ran: Run) -> None:
+    import sys
+
     assert ran.error is None
     assert text(ran, 0).startswith("books")
     assert Path(text(ran, 7).strip()).samefile(sys.executable)
@@ -72,20 +73,6 @@ def test_the_hub_is_offline_and_the_learners_progress_is_elsewhere(ran: Run) -> 
 def test_time_and_memory_are_measured(ran: Run) -> None:
     assert 200_000_000 < ran.peak_bytes < 2_000_000_000
     assert ran.seconds > 0.5
-
-
-def test_pages_of_files_that_are_mapped_are_no_memory_of_the_process(tmp_path: Path) -> None:
-    """As the libraries of a torch that is built for CUDA, which no notebook fills."""
-    (tmp_path / "large").write_bytes(bytes(100_000_000))
-    with (tmp_path / "large").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        before = psutil.Process().memory_info()
-        assert sum(mapped[:: mmap.PAGESIZE]) == 0  # every page was read
-        after = psutil.Process().memory_info()
-    if sys.platform == "linux":
-        assert after.rss - before.rss > 90_000_000
-        assert own_bytes(after) - own_bytes(before) < 10_000_000
-    else:
-        assert own_bytes(after) == after.rss
 
 
 def test_a_failing_cell_is_named_with_its_line(tmp_path: Path) -> None:
