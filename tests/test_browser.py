@@ -135,11 +135,14 @@ def failures_of(cells: list) -> list[str]:
 
 
 def saved_when_done(page, path: Path, seconds: int = 300) -> nbformat.NotebookNode:
-    """Save until every code cell of the file was executed; the file then."""
+    """Save whenever the kernel rests, until every code cell of the file was executed; the file then."""
     deadline = time.monotonic() + seconds
     code: list[nbformat.NotebookNode] = []
+    rests = page.get_by_text("Python 3 (ipykernel) | Idle")  # a moment between two cells may be seen as rest, too
     while time.monotonic() < deadline:
-        page.wait_for_timeout(1500)
+        page.wait_for_timeout(1000)
+        if not rests.count():
+            continue
         page.keyboard.press("Control+s")
         page.wait_for_timeout(500)
         try:
@@ -154,6 +157,9 @@ def saved_when_done(page, path: Path, seconds: int = 300) -> nbformat.NotebookNo
     pytest.fail(f"{path.name}: after {seconds} s this cell has not run:\n{waiting}")
 
 
+_DESCRIBED = "es => es.map(e => ({alt: e.alt, width: e.naturalWidth, key: e.src.slice(-200)}))"
+
+
 def figures_in_view(page, name: str) -> list[dict]:
     """Scroll through the notebook; every image that appears, once: alternative text and width as loaded."""
     page.locator(".jp-Notebook .jp-Cell").first.click()
@@ -164,8 +170,7 @@ def figures_in_view(page, name: str) -> list[dict]:
     place.evaluate("e => { e.scrollTop = 0 }")
     while stuck < 3:
         page.wait_for_timeout(250)
-        for image in page.locator(".jp-OutputArea-output img").all():
-            found = image.evaluate("e => ({alt: e.alt, width: e.naturalWidth, key: e.src.slice(-200)})")
+        for found in page.locator(".jp-OutputArea-output img").evaluate_all(_DESCRIBED):
             seen[found["key"]] = found
         screenshot(page, f"{name}-{shot:02}")
         shot += 1

@@ -306,6 +306,12 @@ def test_a_question_without_prediction_is_wrong_in_1_1_and_does_not_count_in_2_0
     assert str(new) == "Exact match 1.000, F1 1.000 on 1 questions; 1 have no prediction."
 
 
+def test_examples_are_counted_in_whole_numbers_also_where_nothing_is_right() -> None:
+    report = metrics.classification_report([0, 0, 1], [2, 2, 2], ["a", "b", "c"])
+    assert report.support == (2, 1, 0) and all(isinstance(count, int) for count in report.support)
+    assert "on 3 examples" in str(report)
+
+
 def test_where_there_is_no_answer_only_nothing_is_right() -> None:
     scores = metrics.answer_scores({"0": "", "1": "Pisa", "2": "the", "3": ""}, asked((), (), (), ("Arno",)))
     assert scores.unanswerable == (pytest.approx(2 / 3), pytest.approx(2 / 3), 3)  # "the" is nothing, too

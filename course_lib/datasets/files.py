@@ -150,7 +150,7 @@ def numbered_lines(path: Path, expected: str = "text", *, keep_ends: bool = Fals
         found = True
         yield number, line if keep_ends else line.removesuffix("\n").removesuffix("\r")
     if not found:
-        raise DataError(f"The file '{path}' is empty; {expected} are expected.".replace("line are", "line is"))
+        raise DataError(f"The file '{path}' is empty: write {expected} into it, or remove it.")
 
 
 def read_text(path: Path, expected: str = "text") -> str:

@@ -334,17 +334,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     tuned = FineTuned.load(arguments.model)
     data = load_dataset(arguments.data, tuned.task.data, columns=read_columns(arguments.columns))
-    if tuned.task.data in ("classification", "multi-label", "tags") and data.labels != tuned.task.labels:
-        if set(data.labels) != set(tuned.task.labels):
-            raise DataError(
-                f"'{arguments.data}' has the labels {', '.join(data.labels)}, and the model in '{arguments.model}' knows "
-                f"{', '.join(tuned.task.labels)}: evaluate on data with the same labels."
-            )
-        raise DataError(
-            f"'{arguments.data}' has the labels in another order ({', '.join(data.labels)}) than the model "
-            f"({', '.join(tuned.task.labels)}): put a class.txt in the model's order beside the data."
-        )
-    result = tuned.evaluate(data.require(arguments.part, "the evaluation"))
+    result = tuned.evaluate(arguments.part, data=data)
     print(json.dumps(result.scores) if arguments.json else result)
     return 0
 

@@ -8,7 +8,7 @@ Letters: n examples, B batch, T tokens, K classes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -95,6 +95,32 @@ class Task:
     def kinds(self) -> tuple[type, ...]:
         """The classes of its labelled examples."""
         return (_KINDS.get(self.data, Example),)
+
+    def relabelled(self, examples: Sequence[Any], data: Any) -> Sequence[Any]:
+        """Examples of a data set with the numbers that their labels have in the model.
+
+        Raises:
+            DataError: a label that the model does not know.
+        """
+        if data.labels == self.labels or self.data not in ("classification", "multi-label", "tags"):
+            return examples
+        unknown = [label for label in data.labels if label not in self.labels]
+        if unknown:
+            raise DataError(
+                f"'{data.folder}' has the label{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}, and the model knows "
+                f"{', '.join(self.labels)}: rename what is the same, and leave out what it cannot know."
+            )
+        numbers = [self.labels.index(label) for label in data.labels]
+
+        def one(example: Any) -> Any:
+            if isinstance(example, TaggedSentence):
+                return replace(example, tags=tuple(numbers[tag] for tag in example.tags))
+            several = isinstance(example.label, tuple)
+            return replace(
+                example, label=tuple(sorted(numbers[i] for i in example.label)) if several else numbers[example.label]
+            )
+
+        return [one(example) for example in examples]
 
     def prepare(self, examples: Sequence[Any], tokenizer: Any, *, labelled: bool = True) -> Prepared:
         """Examples as columns of numbers."""

@@ -115,26 +115,41 @@ class FineTuned:
         else:
             model, tokenizer = task.head().from_pretrained(folder), pretrained.load_tokenizer(str(folder))
         scores = model.num_classes if isinstance(model, zoo.TextClassifier) else model.config.num_labels
-        if task.labels and len(task.labels) != scores:
+        if "id2label" in task.configuration() and len(task.labels) != scores:
             raise ModelFilesError(
                 f"'{card}' is damaged (labels: {len(task.labels)}, scores of the model: {scores}); train again into another "
                 "folder."
             )
+        try:
+            _check_positions(task, model)
+        except ValueError as error:
+            raise ModelFilesError(f"'{card}' does not fit its model: {error}") from None
         return cls(training.on_accelerator(model), tokenizer, task, precision=precision)
 
-    def evaluate(self, examples: Any = "test", *, precision: str | None = None) -> Result:
-        """Scores and a report on labelled examples: a list, or the name of a part of the data set it was trained on.
+    def evaluate(self, examples: Any = "test", *, data: Any = None, precision: str | None = None) -> Result:
+        """Scores and a report on labelled examples: the name of a part, or a list.
+
+        Args:
+            examples: the name of a part of `data`; or examples, whose labels are numbers of the model's own labels.
+            data: another data set than the one it was trained on; its labels are found by their names, in whatever order
+                they are, and some of the model's may be missing.
+            precision: by default that of the training.
 
         Raises:
-            DataError: no examples, some of another kind, or no data set to take the part from.
+            DataError: no examples, some of another kind, labels that the model does not know, or no data set to take the
+                part from.
         """
         if isinstance(examples, str):
-            if self.data is None:
+            data = self.data if data is None else data
+            if data is None:
                 raise DataError(
-                    f"This model was loaded and has no data set with it; give examples instead of {examples!r}, such as "
-                    f"load_dataset(folder).{examples}."
+                    f"This model was loaded and has no data set with it; say which, as in "
+                    f"evaluate({examples!r}, data=load_dataset(folder))."
                 )
-            examples = self.data.require(examples, "the evaluation")
+            check_dataset(data)
+            examples = self.task.relabelled(data.require(examples, "the evaluation"), data)
+        elif data is not None:
+            raise DataError("data goes with the name of one of its parts, and examples came: give one of the two.")
         examples = check_examples(examples, self.task.kinds(), "evaluate")
         if not examples:
             raise DataError("There are no examples to evaluate; give at least one.")
@@ -300,7 +315,7 @@ def fine_tune(
 
     Raises:
         DataError: no data set, or one without train, with one class only, or of another task.
-        ValueError: an unknown task or choice.
+        ValueError: an unknown task or choice, or more tokens a row than the model has positions for.
         TrainingError: see `training.fit`; a finished model in `output`, without resume or made from something else.
     """
     check_dataset(data)
@@ -326,6 +341,7 @@ def fine_tune(
         return _finished(folder, data, recipe, origin)
     training.set_seed(seed)
     model, tokenizer = _model(model, tokenizer, kind)
+    _check_positions(kind, model)
     if train_layers is not None:
         from course_lib import optim
 
@@ -454,6 +470,20 @@ def _check_labels(task: Task, data: Any) -> None:
                 f"All {len(data.train):,} training examples of '{data.folder}' have the label "
                 f"'{data.labels[next(iter(seen))]}'; a classifier needs examples of at least two."
             )
+
+
+def _check_positions(task: Task, model: nn.Module) -> None:
+    """Has the model a position for each token of a row?
+
+    Raises:
+        ValueError: more tokens are asked for.
+    """
+    asked = task.reading.max_tokens
+    there = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if asked is not None and there is not None and asked > there:
+        raise ValueError(
+            f"max_tokens is {asked:,}, and the model has positions for {there:,} tokens: give at most {there:,}."
+        )
 
 
 def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:

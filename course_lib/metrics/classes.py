@@ -191,6 +191,7 @@ def classification_report(labels: Any, predictions: Any, names: Sequence[str]) -
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predictions, labels=range(len(names)), zero_division=np.nan
     )
+    support = support.astype(int)  # scikit-learn counts in floats where nothing is right
     occurs = ~np.isnan(f1)
     defined = np.nan_to_num(np.stack([precision, recall, f1]))
     most = int(support.argmax())

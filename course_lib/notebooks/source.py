@@ -77,8 +77,15 @@ def code_for(kind: Kind, code: str, where: str = "a cell") -> str:
 
 def heading(markdown: str) -> str | None:
     """The last heading of a Markdown cell, or None."""
-    found = re.findall(r"^#{1,4} +(.+?) *$", markdown, re.MULTILINE)
+    found = re.findall(r"^#{1,4} +(.+?) *$", without_comments(markdown), re.MULTILINE)
     return found[-1] if found else None
+
+
+def without_comments(markdown: str) -> str:
+    """Markdown of the same length in which no line of a block of code looks like a heading."""
+    return re.sub(
+        r"^(```+|~~~+).*?^\1", lambda block: block[0].replace("\n#", "\n "), markdown, flags=re.MULTILINE | re.DOTALL
+    )
 
 
 def slug(title: str) -> str:

@@ -16,9 +16,12 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from course_lib.notebooks.source import without_comments
+
 WIDTH, HEIGHT = 1180, 590  # what a slide has below its title
 _TEXT_LINE, _TEXT_CHARACTERS = 36, 92
 _CODE_LINE, _CODE_CHARACTERS = 24, 112
+_PAGE_CHARACTERS = 115  # of a line of an HTML output
 _MOST_CODE_LINES = 22
 _MOST_OUTPUT_LINES = 16
 _FORMULA = re.compile(r"(?P<mark>\$\$?)(?P<tex>(?!\s)[^$]+?)(?P=mark)(?!\d)")
@@ -76,7 +79,9 @@ def text_blocks(markdown: str, whole: bool = False) -> list[Block]:
 
 def notes(markdown: str) -> str:
     """The whole of a Markdown cell as the speaker's text, without headings and without the hints of an exercise."""
-    kept = re.sub(r"^#{1,6} .*$", "", _without_hints(markdown), flags=re.MULTILINE).strip()
+    said = _without_hints(markdown)
+    lines = zip(said.split("\n"), without_comments(said).split("\n"), strict=True)
+    kept = "\n".join(line for line, outside in lines if not re.match("#{1,6} ", outside)).strip()
     return rendered(kept) if kept else ""
 
 
@@ -295,19 +300,48 @@ def _page(page: str, plain: str) -> Block:
     page = _without_hints(page)  # what opens on a click has no place on a slide
     if found := re.search(r'<img\b[^>]*?src="data:image/(png|svg\+xml)[^,]*,([^"]+)"', page):
         width, height = _size(found[1], found[2], page)
-        scale = min(WIDTH / width, (HEIGHT - 100) / height, 1.6)
+        columns, scale = _columns(width, height)
         tag = re.search(r"<img\b[^>]*>", page)
         assert tag
-        image = re.sub(r'\s(width|height|style)="[^"]*"', "", tag[0])
-        image = image.replace("<img", f'<img style="width:{width * scale:.0f}px;height:{height * scale:.0f}px"', 1)
-        return Block(page.replace(tag[0], image), round(height * scale) + 16, "output")
+        bare = re.sub(r'\s(width|height|style)="[^"]*"', "", tag[0])
+        high = height * scale if columns == 1 else HEIGHT - 100
+        images = [
+            (bare if number == 0 else re.sub(r'\salt="[^"]*"', ' alt="the same picture, further down"', bare)).replace(
+                "<img",
+                f'<img style="width:{width * scale:.0f}px;height:{high:.0f}px;object-fit:cover;'
+                f'object-position:0 {100 * number / max(1, columns - 1):.0f}%"',
+                1,
+            )
+            for number in range(columns)
+        ]
+        shown = images[0] if columns == 1 else f'<div class="columns">{"".join(images)}</div>'
+        return Block(page.replace(tag[0], shown), round(high) + 16, "output")
     if "<svg" in page:
         return Block(page, 420, "output")
     if "<table" in page:
-        return Block(f'<div class="table">{page}</div>', 33 * page.count("<tr") + 30 + 30 * page.count("<p"), "output")
-    text = html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"<br>|</p>|</div>|</tr>|</pre>", "\n", page)))
-    rows = max(len([line for line in text.split("\n") if line.strip()]), plain.count("\n") + 1)
+        rows = _words_lines(re.sub(r"<table.*?</table>", "<br>", page, flags=re.DOTALL))
+        return Block(f'<div class="page">{page}</div>', 33 * page.count("<tr") + 30 + 30 * rows, "output")
+    rows = max(_words_lines(page), plain.count("\n") + 1)
     return Block(f'<div class="page">{page}</div>', 34 * rows + 30, "output")
+
+
+def _columns(width: float, height: float) -> tuple[int, float]:
+    """In how many columns a picture is shown, each a part from top to bottom, so that it is large; and its scale."""
+
+    def scale(columns: int) -> float:
+        seen_twice = 1 + 0.05 * (columns - 1)  # what is cut at the end of a column begins the next one
+        wide = (WIDTH - 30 * (columns - 1)) / (columns * width)
+        return min(wide, columns * (HEIGHT - 100) / (height * seen_twice), 1.6)
+
+    if scale(1) >= 0.6 or height < 2 * width:  # large enough, or no long picture: what is broad is not cut
+        return 1, scale(1)
+    return max(((columns, scale(columns)) for columns in (1, 2, 3)), key=lambda found: found[1])
+
+
+def _words_lines(page: str) -> int:
+    """How many lines the words of an HTML output fill."""
+    text = html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"<br>|</p>|</div>|</tr>|</?pre[^>]*>", "\n", page)))
+    return sum(math.ceil(len(line.strip()) / _PAGE_CHARACTERS) for line in text.split("\n"))
 
 
 def _size(kind: str, data: str, page: str) -> tuple[float, float]:

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from course_lib.notebooks.source import without_comments
 from course_lib.quizzes import Question, quiz
 from course_lib.slides.blocks import HEIGHT, Block, code_blocks, notes, output_blocks, rendered, text_blocks
 
@@ -100,7 +101,9 @@ def make_deck(name: str, notebook: Any) -> Deck:
 
 def _by_heading(markdown: str) -> list[str]:
     """A Markdown cell cut in front of each heading outside code."""
-    return [part for part in re.split(r"^(?=#{1,3} )", markdown, flags=re.MULTILINE) if part.strip()]
+    starts = [found.start() for found in re.finditer(r"^#{1,3} ", without_comments(markdown), re.MULTILINE)]
+    ends = [*starts, len(markdown)]
+    return [part for begin, end in zip([0, *starts], ends, strict=True) if (part := markdown[begin:end]).strip()]
 
 
 def _add_text(sections: list[Section], markdown: str, for_speaker: bool) -> None:

@@ -48,6 +48,8 @@ _STYLE = """
 .reveal .page { font-size: 19px; margin-bottom: 12px; }
 .reveal .page pre { white-space: pre-wrap; }
 .reveal img { margin: 0 auto 8px; max-width: none; max-height: none; display: block; }
+.reveal .columns { display: flex; gap: 30px; justify-content: center; }
+.reveal .columns img { margin: 0; }
 .reveal math { font-size: 1.15em; }
 .reveal .question ol { margin-top: 18px; }
 .reveal .question li { margin-bottom: 12px; }

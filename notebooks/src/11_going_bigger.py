@@ -1101,8 +1101,9 @@ for axes, (buffer, numbers) in zip(panels, given_out.items(), strict=True):
 panels[0].set_ylabel("place when given out")
 plots.picture(
     figure,
-    alt="Three panels of points, the place in the file against the place when given out. With a buffer of 100 the points "
-    "hug the diagonal, and none comes much earlier; with 400 the band is wider, with steps at its lower edge; with a buffer as large as the file they fill the square.",
+    alt="Three panels of points, the place in the file against the place when given out. With a buffer of 100 the "
+    "points hug the diagonal, and none comes much earlier; with 400 the band is wider, with steps at its lower edge; "
+    "with a buffer as large as the file they fill the square.",
 )
 
 # %% [markdown]

@@ -66,8 +66,10 @@ def test_a_file_that_ends_inside_a_character_is_called_cut_off(path):
 @pytest.mark.parametrize("content", ["", "\n\n", "  \n", "\ufeff"])
 def test_an_empty_file_is_an_error(path, content):
     path.write_text(content, encoding="utf-8")
-    assert "is empty" in complaint(read_headlines, path, LABELS)
-    assert "is empty" in complaint(read_labels, path)
+    assert complaint(read_headlines, path, LABELS).endswith(
+        " is empty: write lines of text, a tab and a label into it, or remove it."
+    )
+    assert complaint(read_labels, path).endswith(" is empty: write one label name a line into it, or remove it.")
 
 
 def test_a_missing_file_is_an_error(path):

@@ -78,7 +78,7 @@ def data() -> dict[str, Dataset]:
         ),
         "choices": _dataset(
             "choices",
-            (),
+            ("A", "B", "C"),  # as the reader has it
             [
                 Choice("What falls?", ("rain", "a goal", "the sun"), 0),
                 Choice("What falls?", ("the sun", "rain", "a goal"), 1, "It is day."),

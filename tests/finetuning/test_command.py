@@ -1,5 +1,6 @@
 """The three commands: train, evaluate, predict."""
 
+import dataclasses
 import io
 import json
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from course_lib.__main__ import main
-from course_lib.datasets import write_dataset
+from course_lib.datasets import Examples, write_dataset
 
 OPTIONS = ["--epochs", "3", "--batch-size", "4", "--learning-rate", "0.004", "--precision", "float32"]
 
@@ -234,11 +235,14 @@ def test_bytes_that_are_no_utf8_are_named_by_their_line(trained, tmp_path, capsy
     assert "has a text with half a character" in capsys.readouterr().err
 
 
-def test_labels_in_another_order_are_no_evaluation(trained, data, tmp_path, capsys) -> None:
-    other = data["classification"].replace(labels=("sport", "weather"))
-    write_dataset(other, tmp_path / "data")
-    assert main(["evaluate", "--model", str(trained / "out"), "--data", str(tmp_path / "data")]) == 1
-    assert "in another order" in capsys.readouterr().err
+def test_labels_are_found_by_their_names(trained, data, tmp_path, capsys) -> None:
+    model = ["evaluate", "--json", "--model", str(trained / "out"), "--data"]
+    turned = [dataclasses.replace(e, label=1 - e.label) for e in data["classification"].test]
+    write_dataset(data["classification"].replace(labels=("sport", "weather"), test=Examples(turned)), tmp_path / "data")
+    write_dataset(data["classification"], tmp_path / "same")
+    assert main([*model, str(tmp_path / "data")]) == main([*model, str(tmp_path / "same")]) == 0
+    first, second = capsys.readouterr().out.strip().split("\n")
+    assert first == second
     write_dataset(data["classification"].replace(labels=("a", "b")), tmp_path / "more")
-    assert main(["evaluate", "--model", str(trained / "out"), "--data", str(tmp_path / "more")]) == 1
-    assert "has the labels a, b" in capsys.readouterr().err
+    assert main([*model, str(tmp_path / "more")]) == 1
+    assert "has the labels a, b, and the model knows weather, sport" in capsys.readouterr().err

@@ -9,9 +9,10 @@ import pytest
 import torch
 import transformers
 
-from course_lib.datasets import Choice, Document, Example, TaggedSentence
+from course_lib.datasets import Choice, Document, Example, Examples, TaggedSentence, load_dataset
 from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning import TASKS, FineTuned, Reading, fine_tune
+from course_lib.notebooks import ROOT
 
 RECIPE = {"epochs": 30, "learning_rate": 0.004, "warmup": 0.0, "precision": "float32", "schedule": "constant",
           "batch_size": 4, "progress": False}  # fmt: skip
@@ -299,7 +300,54 @@ def test_every_example_of_a_stream_comes_once_each_time_in_another_order() -> No
         StreamedBatches(range(3), batches, None, buffer=0)
 
 
+SETS = sorted(path.name for path in (ROOT / "data").iterdir() if path.is_dir() and not path.name.startswith("mini_"))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_each_set_of_the_course_goes_from_its_folder_to_a_model_and_to_predictions(tiny, tmp_path, name) -> None:
+    read = load_dataset(ROOT / "data" / name)
+    some = read.replace(**{part: Examples(list(getattr(read, part))[:64]) for part in ("train", "dev", "test")})
+    tuned = fine_tune(some, tiny, output=tmp_path / "out", steps=1, batch_size=2, progress=False)
+    loaded = FineTuned.load(tmp_path / "out")
+    assert loaded.evaluate("test", data=some).scores == pytest.approx(tuned.evaluate("test").scores, nan_ok=True)
+    given = [("rain", "sun")] if tuned.task.form == "pair" else INPUTS[tuned.task.name]
+    assert len(loaded.predict(given)) == len(given)
+
+
+def test_a_set_with_some_of_the_labels_in_another_order_is_scored_by_their_names(tuned, data) -> None:
+    for name in ("classification", "multi-label", "tags"):
+        theirs, model = data[name], tuned[name]
+        turned = tuple(reversed(theirs.labels))
+        number = {old: len(turned) - 1 - old for old in range(len(turned))}
+        if name == "tags":
+            examples = [dataclasses.replace(e, tags=tuple(number[t] for t in e.tags)) for e in theirs.test]
+        elif name == "multi-label":
+            examples = [dataclasses.replace(e, label=tuple(number[i] for i in e.label)) for e in theirs.test]
+        else:
+            examples = [dataclasses.replace(e, label=number[e.label]) for e in theirs.test]
+        other = theirs.replace(labels=turned, test=Examples(examples))
+        assert model.evaluate("test", data=other).scores == model.evaluate("test").scores
+    sport = Examples([Example("match and goal", 0)])
+    few = data["classification"].replace(labels=("sport",), test=sport)
+    found = tuned["classification"].evaluate("test", data=few)
+    assert found.scores["accuracy"] == 1 and found.examples[0].label == 1
+    unknown = data["classification"].replace(labels=("sport", "art"))
+    with pytest.raises(DataError, match="has the label art, and the model knows weather, sport: rename"):
+        tuned["classification"].evaluate("test", data=unknown)
+    with pytest.raises(DataError, match="examples came: give one of the two"):
+        tuned["classification"].evaluate(sport, data=few)
+
+
 # ------------------------------------------------------------------------------------------------ long texts
+
+
+def test_more_tokens_than_positions_are_refused_before_anything_is_written(tiny, data, tmp_path) -> None:
+    for task in ("classification", "answers"):
+        with pytest.raises(
+            ValueError, match="max_tokens is 65, and the model has positions for 64 tokens: give at most 64"
+        ):
+            fine_tune(data[task], tiny, output=tmp_path / "out", reading=Reading(max_tokens=65), steps=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_cut_is_said_and_follows_the_choice(tiny, data, tokenizer) -> None:
@@ -493,7 +541,7 @@ def test_a_metric_that_the_task_does_not_have_is_refused_before_training(tuned, 
 
 
 def test_a_loaded_model_has_no_data_of_its_own(tuned) -> None:
-    with pytest.raises(DataError, match="has no data set with it; give examples instead of 'test'"):
+    with pytest.raises(DataError, match="has no data set with it; say which, as in evaluate\\('test', data="):
         FineTuned.load(tuned["tags"].folder).evaluate("test")
     with pytest.raises(DataError, match="no examples to evaluate"):
         tuned["tags"].evaluate([])

@@ -102,5 +102,6 @@ def test_metadata_is_the_same_at_every_build(source: Path) -> None:
 def test_headings_and_slugs() -> None:
     assert heading("text\n\n## A `b`\n\nmore") == "A `b`"
     assert heading("no heading # here") is None
+    assert heading("## A\n\n```\n# a comment\n```\n") == "A"
     assert slug("`hidden_states`: L + 1 tensors (B, T, H)") == "hidden-states-l-1-tensors-b-t-h"
     assert len(slug("word " * 40)) <= 40 and slug("中文") == "section"

@@ -106,7 +106,7 @@ def picture(width, height):
     return {"output_type": "display_data", "data": {"text/html": f'<img alt="seen" width="{width}" style="max-width:100%" src="data:image/png;base64,{data}">'}}  # fmt: skip
 
 
-@pytest.mark.parametrize(("width", "height"), [(500, 3000), (4000, 200), (640, 480), (10, 10)])
+@pytest.mark.parametrize(("width", "height"), [(500, 900), (4000, 200), (640, 480), (10, 10)])
 def test_a_picture_fits_the_slide_keeps_its_sides_and_its_alternative_text(width, height):
     (block,) = output_blocks([picture(width, height)])
     wide, high = map(int, re.search(r"width:(\d+)px;height:(\d+)px", block.html).groups())
@@ -114,6 +114,25 @@ def test_a_picture_fits_the_slide_keeps_its_sides_and_its_alternative_text(width
     assert high <= HEIGHT
     assert wide / high == pytest.approx(width / height, rel=0.1)
     assert 'alt="seen"' in block.html
+
+
+@pytest.mark.parametrize(("width", "height", "columns"), [(680, 1690, 2), (500, 3000, 3), (500, 900, 1), (300, 700, 1)])
+def test_a_long_picture_is_shown_in_columns_which_together_show_all_of_it(width, height, columns):
+    (block,) = output_blocks([picture(width, height)])
+    sizes = [tuple(map(int, found)) for found in re.findall(r"width:(\d+)px;height:(\d+)px", block.html)]
+    assert len(sizes) == columns and len(set(sizes)) == 1
+    wide, high = sizes[0]
+    assert wide * columns <= 1180 and high <= HEIGHT
+    assert columns * high >= height * wide / width - 1  # object-fit: cover shows so much of it in each
+    assert block.html.count('alt="seen"') == 1 and block.html.count('alt="') == columns
+
+
+def test_an_explanation_with_a_table_is_planned_as_high_as_its_words_and_its_table():
+    table = "<table><tr><td>x</td></tr><tr><td>y</td></tr></table>"
+    row = f"<div role='note'><div>{'a word ' * 40}</div>{table}<pre>code</pre></div>"
+    (block,) = output_blocks([{"output_type": "display_data", "data": {"text/html": row}}])
+    (alone,) = output_blocks([{"output_type": "display_data", "data": {"text/html": table}}])
+    assert block.height == alone.height + 4 * 30  # three lines of words, one of code
 
 
 def test_outputs_are_shown_by_kind_and_long_ones_in_part():

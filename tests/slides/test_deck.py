@@ -33,6 +33,13 @@ def test_sections_begin_at_the_second_level_and_slides_at_every_heading():
     assert made.title == "Course"
 
 
+def test_a_comment_in_a_block_of_code_is_no_heading():
+    made = deck("# Course", "## One\n\nThe command:\n\n```\n# on the first\nrun\n```\n\nAnd on.")
+    assert titles(made) == [["Course"], ["One"]]
+    assert "# on the first" in page(made.slides[1]) and "And on." in page(made.slides[1])
+    assert "# on the first" in made.slides[1].notes[0]
+
+
 def test_code_and_its_result_stay_together_when_the_slide_is_full():
     made = deck("## One\n\n" + "A line of text.\n\n" * 9, ("print(1)\n" * 10, "1\n" * 4))
     assert titles(made) == [["One", "One"]]

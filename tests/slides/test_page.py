@@ -35,13 +35,13 @@ def test_a_page_asks_no_server_for_anything(folder, name):
     assert local and all((folder / address).is_file() for address in local)
 
 
-def test_every_heading_of_a_notebook_is_a_title_and_all_its_text_is_in_the_notes(decks):
+def test_the_titles_are_the_headings_of_the_notebook(decks):
     for name, deck in decks.items():
         cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         wanted = re.findall(r"^#{1,3} (.+?) *$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
-        titles = {slide.title for slide in deck.slides}
-        assert [title for title in wanted if title not in titles] == []
+        titles = {slide.title for slide in deck.slides if not re.fullmatch(r"Question \d", slide.title)}
+        assert titles == set(wanted)
 
 
 def test_the_index_lists_every_deck_with_its_minutes(folder, decks):
@@ -85,7 +85,12 @@ MEASURE = """() => Reveal.getSlides().map(slide => {
     bottom = Math.max(bottom, at.bottom - frame.top);
   });
   const pictures = [...slide.querySelectorAll('img')];
-  return {title: slide.querySelector('h1, h2').innerText, right, bottom, scale: Number(slide.querySelector('.fit').dataset.scale),
+  const scale = Number(slide.querySelector('.fit').dataset.scale);
+  const words = document.createTreeWalker(slide.querySelector('.fit'), NodeFilter.SHOW_TEXT);
+  let letters = 99;
+  while (words.nextNode()) if (words.currentNode.data.trim() && !words.currentNode.parentElement.closest('svg'))
+    letters = Math.min(letters, scale * parseFloat(getComputedStyle(words.currentNode.parentElement).fontSize));
+  return {title: slide.querySelector('h1, h2').innerText, right, bottom, letters,
     broken: pictures.filter(picture => !picture.complete || !picture.naturalWidth).length,
     bare: pictures.filter(picture => !picture.alt).length, tex: /\\$\\$|\\\\frac|\\\\text/.test(slide.innerText)};
 })"""
@@ -111,8 +116,8 @@ def test_nothing_on_any_slide_is_cut_off_or_too_small_to_read(folder):
                 where = f"{name}, {slide['title']}: "
                 if slide["right"] > 1280.5 or slide["bottom"] > 720.5:
                     faults.append(f"{where}reaches to {slide['right']:.0f} x {slide['bottom']:.0f}")
-                if slide["scale"] < 0.6:
-                    faults.append(f"{where}is shown at {slide['scale']}")
+                if slide["letters"] < 12:
+                    faults.append(f"{where}has letters of {slide['letters']:.1f} pixels")
                 if slide["broken"] or slide["bare"] or slide["tex"]:
                     faults.append(f"{where}a picture without content or words, or a formula that was not drawn")
         # the speaker's window has the notes of the slide
