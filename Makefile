@@ -83,7 +83,7 @@ slides:
 
 wheelhouse:
 	$(INSTALL)
-	@$(VENV_PYTHON) -m course_lib wheelhouse $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FOR),--for $(FOR)) $(if $(PYTHONS),--python $(PYTHONS))
+	@$(VENV_PYTHON) -m course_lib wheelhouse $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(FOR),--for $(FOR)) $(if $(PYTHONS),--python $(PYTHONS)) $(if $(EXTRA),--extra $(EXTRA))
 
 clean:
 	rm -rf .venv .course/jupyterlab .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

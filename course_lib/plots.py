@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 SOFT_COLOURS = ("#CFE3F1", "#F8DCC9", "#CDEBE1", "#F3DFEA", "#DDF0FA", "#FBECCB", "#E3E3E3", "#FCFAD6")
 INK = "#1A1A1A"
+QUIET = "#5F5F5F"  # words and lines that step back
 SEQUENTIAL = "cividis"  # from 0 to a maximum; made for colour-blind readers
 
 _CJK_FONTS = (

@@ -120,6 +120,11 @@ def test_ink_on_soft_colours_meets_the_contrast_of_wcag_aaa() -> None:
         assert (lighter + 0.05) / (darker + 0.05) > 7
 
 
+def test_quiet_words_can_be_read_on_every_ground() -> None:
+    for colour in (*plots.SOFT_COLOURS, "#FFFFFF"):
+        assert (_luminance(colour) + 0.05) / (_luminance(plots.QUIET) + 0.05) > 4.5, colour
+
+
 def test_a_table_shows_numbers_with_separators_and_escapes_text() -> None:
     table = plots.Table(["name", "size"], [["<a>", 1234567]])
     assert "1,234,567" in table._repr_html_() and "&lt;a&gt;" in table._repr_html_()

@@ -10,7 +10,7 @@ import transformers
 from course_lib.notebooks import ROOT
 
 # name -> (where it was, the places that teach about it). "docs" are the index of statements and the lists for looking up.
-DOCS = ("docs/error_messages.md", "docs/glossary.md", "docs/sources.md", "docs/teaching.md")
+DOCS = ("docs/error_messages.md", "docs/glossary.md", "docs/reading.md", "docs/sources.md", "docs/teaching.md")
 MODULE = {
     "AutoModelWithLMHead": (),
     "BertAdam": (),
@@ -51,6 +51,10 @@ TRAINING = {
     "fp16_backend": (),
     "use_auth_token": (),
     "tpu_num_cores": (),
+    "group_by_length": ("benchmarks/public_data.py", "benchmarks/trainer.py"),  # where it says what it is called today
+    "warmup_ratio": (),
+    "overwrite_output_dir": (),
+    "logging_dir": (),
 }
 REMOVED = {**MODULE, **TOKENIZER, **MODEL, **TRAINING}
 FILES = [

@@ -277,7 +277,7 @@ def _matrix(weights: np.ndarray, words: list[str], title: str, token: int | None
         spine.set_visible(False)
     if token is not None:
         axes.add_patch(Rectangle((-0.5, token - 0.5), count, 1, fill=False, edgecolor=COLOURS[1], linewidth=2.5))
-        axes.get_yticklabels()[token].set(color=COLOURS[1], fontweight="bold")
+        axes.get_yticklabels()[token].set(fontweight="bold")
     figure.suptitle(title, fontsize=12)
     figure.colorbar(mesh, ax=axes, shrink=0.8, ticks=_TICKS, label="weight")
     return figure
@@ -304,8 +304,9 @@ def _lines(weights: np.ndarray, words: list[str], title: str, token: int | None)
     colours = [(*colour, alpha) for alpha in strength]
     axes.add_collection(LineCollection(segments, colors=colours, linewidths=0.5 + 3 * strength))
     for place, word in enumerate(words):
-        bold = {"color": COLOURS[1], "fontweight": "bold"} if place == token else {"color": INK}
-        axes.text(-0.03, place, printable(word), ha="right", va="center", fontsize=size, **bold)
+        frame = {"edgecolor": COLOURS[1], "facecolor": "none", "boxstyle": "round,pad=0.15", "linewidth": 1.5}
+        chosen_look = {"fontweight": "bold", "bbox": frame} if place == token else {}
+        axes.text(-0.03, place, printable(word), ha="right", va="center", fontsize=size, color=INK, **chosen_look)
         axes.text(1.03, place, printable(word), ha="left", va="center", fontsize=size, color=INK)
     axes.set(xlim=(-0.5, 1.5), ylim=(count - 0.4, -0.6))
     axes.axis("off")

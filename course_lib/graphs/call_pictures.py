@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from course_lib.errors import SetupError
 from course_lib.graphs.graphviz import run_dot
 from course_lib.graphs.picture_text import FONT, LONGEST, counted, dot_quoted, fitting, image_tag, wide
-from course_lib.plots import COLOURS, INK, SOFT_COLOURS
+from course_lib.plots import COLOURS, INK, QUIET, SOFT_COLOURS
 
 if TYPE_CHECKING:
     from course_lib.graphs.calls import CallGraph, Node
@@ -28,7 +28,6 @@ _LETTER, _ROW, _HEAD = 7.4, 22, 40  # pixels: a letter of the text, a row of a c
 _GAP_ACROSS, _GAP_DOWN, _EDGE = 64, 22, 16
 _MOST_IN_A_PAGE = 300  # functions; a notebook's output stays far below a megabyte with them
 _SEEN = "run"
-_QUIET = "#8A8A8A"
 
 
 @dataclass
@@ -232,7 +231,7 @@ def _line(graph: CallGraph, a: str, b: str, home: dict[str, _Card], route: Seque
                 bend = max(24.0, abs(x2 - x1) / 2)
                 path += f" C{x1 + bend:.0f},{y1:.0f} {x2 - bend:.0f},{y2:.0f} {x2:.0f},{y2:.0f}"
     seen = _SEEN in graph.calls[a, b].found_by
-    look = f'stroke="{COLOURS[0]}" stroke-width="1.8"' if seen else f'stroke="{_QUIET}" stroke-width="1.3" stroke-dasharray="5 4"'  # fmt: skip
+    look = f'stroke="{COLOURS[0]}" stroke-width="1.8"' if seen else f'stroke="{QUIET}" stroke-width="1.3" stroke-dasharray="5 4"'  # fmt: skip
     told = _told(graph, a, b)
     return f'<path d="{path}" fill="none" {look} marker-end="url(#head)"><title>{html.escape(told)}</title></path>'
 
@@ -263,9 +262,9 @@ def _card_svg(card: _Card, graph: CallGraph, folder: Path | None) -> str:
     ]
     for node in card.rows:
         middle = _row_middle(card, node.name)
-        look = f'fill="{INK}"' if node.ran is not False else f'fill="{_QUIET}" font-style="italic"'
+        look = f'fill="{INK}"' if node.ran is not False else f'fill="{QUIET}" font-style="italic"'
         row = _text(card.x + 10, middle + 4, _short(node), look)
-        row += _text(card.x + card.width - 10, middle + 4, str(node.line), f'fill="{_QUIET}" font-size="9.5" text-anchor="end"')  # fmt: skip
+        row += _text(card.x + card.width - 10, middle + 4, str(node.line), f'fill="{QUIET}" font-size="9.5" text-anchor="end"')  # fmt: skip
         target = link(node, folder)
         told = f"{node.name}, {node.label}, line {node.line}" + (", not run" if node.ran is False else "")
         row = f"<title>{html.escape(told)}</title>{row}"
@@ -289,7 +288,7 @@ def _legend(graph: CallGraph, y: float) -> tuple[str, float]:
     ran = {node.ran for node in graph.nodes}
     if False not in kinds and ran != {True, False}:
         return "", 0.0
-    entries = [(COLOURS[0], "", "seen in the run"), (_QUIET, ' stroke-dasharray="5 4"', "read from the source alone")]
+    entries = [(COLOURS[0], "", "seen in the run"), (QUIET, ' stroke-dasharray="5 4"', "read from the source alone")]
     parts, x = [], float(_EDGE)
     for seen, (colour, dashes, text) in zip((True, False), entries, strict=True):
         if seen not in kinds:
@@ -298,7 +297,7 @@ def _legend(graph: CallGraph, y: float) -> tuple[str, float]:
         parts.append(f'<text x="{x + 36:.0f}" y="{y:.0f}" font-size="11" fill="{INK}">{text}</text>')
         x += 60 + _LETTER * len(text)
     if ran == {True, False}:
-        parts.append(f'<text x="{x:.0f}" y="{y:.0f}" font-size="11" fill="{_QUIET}" font-style="italic">grey: not run</text>')  # fmt: skip
+        parts.append(f'<text x="{x:.0f}" y="{y:.0f}" font-size="11" fill="{QUIET}" font-style="italic">grey: not run</text>')  # fmt: skip
     return "".join(parts), 24.0
 
 
@@ -317,14 +316,14 @@ def dot_text(graph: CallGraph, folder: Path | None) -> str:
     for number, card in enumerate(_cards(graph)):
         lines.append(f"  subgraph cluster_{number} {{ label={dot_quoted(card.title)}; style=filled; color={dot_quoted(SOFT_COLOURS[0])};")  # fmt: skip
         for node in card.rows:
-            grey = f', fontcolor="{_QUIET}", color="{_QUIET}"' if node.ran is False else ""
+            grey = f', fontcolor="{QUIET}", color="{QUIET}"' if node.ran is False else ""
             target = link(node, folder)
             url = f", URL={dot_quoted(target)}" if target else ""
             told = dot_quoted(f"{node.name}, {node.label}, line {node.line}")
             lines.append(f"    {ids[node.name]} [label={dot_quoted(_short(node))}, tooltip={told}{url}{grey}];")
         lines.append("  }")
     for (a, b), call in graph.calls.items():
-        look = "" if _SEEN in call.found_by else f', style=dashed, color="{_QUIET}"'
+        look = "" if _SEEN in call.found_by else f', style=dashed, color="{QUIET}"'
         lines.append(f"  {ids[a]} -> {ids[b]} [tooltip={dot_quoted(_told(graph, a, b))}{look}];")
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -348,7 +347,7 @@ def mermaid(graph: CallGraph) -> str:
     lines += [f"  {ids[a]} {'-->' if _SEEN in c.found_by else '-.->'} {ids[b]}" for (a, b), c in graph.calls.items()]
     grey = [ids[node.name] for node in graph.nodes if node.ran is False]
     if grey:
-        lines.append(f"  classDef notrun color:{_QUIET},stroke:{_QUIET}")
+        lines.append(f"  classDef notrun color:{QUIET},stroke:{QUIET}")
         lines.append(f"  class {','.join(grey)} notrun")
     return "\n".join(lines) + "\n"
 

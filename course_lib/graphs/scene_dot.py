@@ -7,8 +7,8 @@ import re
 from course_lib.graphs.graphviz import run_dot
 from course_lib.graphs.picture_text import dot_quoted
 from course_lib.graphs.scene import END, Edge, Scene
-from course_lib.graphs.scene_svg import QUIET, box_look, escaped
-from course_lib.plots import COLOURS
+from course_lib.graphs.scene_svg import box_look, escaped
+from course_lib.plots import COLOURS, QUIET
 
 
 def dot_text(scene: Scene) -> str:

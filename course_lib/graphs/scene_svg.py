@@ -10,9 +10,8 @@ from course_lib.graphs.grouping import MASK
 from course_lib.graphs.layered_layout import lay_out, move
 from course_lib.graphs.picture_text import FONT, fitting, wide
 from course_lib.graphs.scene import END, FOLD, Box, Edge, Scene, text_width
-from course_lib.plots import COLOURS, INK, SOFT_COLOURS
+from course_lib.plots import COLOURS, INK, QUIET, SOFT_COLOURS
 
-QUIET = "#5F5F5F"
 _MARGIN = 16.0  # pixels around the picture
 
 

@@ -927,7 +927,8 @@ check.to_channels(to_channels)
 # %% [markdown]
 # ## Recurrent layers
 #
-# `nn.LSTM` reads **(T, B, H)** unless you say `batch_first=True`. Without it, a batch of 32 texts of
+# A *recurrent* layer reads tokens one after the other and hands a memory on from step to step. The LSTM is the
+# usual one (notebook 09). `nn.LSTM` reads **(T, B, H)** unless you say `batch_first=True`. Without it, a batch of 32 texts of
 # 64 tokens is read as 64 texts of 32 tokens, and nothing complains. And it returns a pair:
 
 # %% tags=["raises-exception"] raises="TypeError: linear(): argument 'input' (position 1) must be Tensor, not tuple"
@@ -1032,8 +1033,9 @@ F.cross_entropy(class_scores, class_labels)
 # %% [markdown] items="004-64"
 # ### Any number of classes for a text
 #
-# If several labels may hold at once, a text has K numbers, 0 or 1. `BertForSequenceClassification`
-# chooses its loss by the **type** of the labels when you do not set `problem_type`.
+# If several labels may hold at once, a text has K numbers, 0 or 1. transformers'
+# `BertForSequenceClassification` is a BERT with a layer for classes on top. Its setting `problem_type` names
+# the loss; left unset, the **type** of the labels decides.
 #
 # **Predict:** the labels are whole numbers, (4, 7) ones and zeros. What happens?
 
@@ -1126,7 +1128,8 @@ classifier(long_text)
 # ### Exercise 7 · Mend the report (8 minutes)
 #
 # `right` and `guessed` are lists of label numbers, and `names` has the name of each number: label 0 is
-# `names[0]`. A class may be absent from a small test set. Then this line raises an error, because
+# `names[0]`. scikit-learn's `classification_report` says for each class how good the guesses were (precision,
+# recall and F1: notebook 07 explains them). A class may be absent from a small test set. Then this line raises an error, because
 # scikit-learn counts only the classes that it meets:
 #
 # ```python

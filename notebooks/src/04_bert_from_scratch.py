@@ -42,9 +42,8 @@ print(f"L = {L} layers, H = {H}, N = {N} heads of D = {D}, F = {F_}")
 #
 # BERT is the *encoder* half of the Transformer (Vaswani et al. 2017): a stack of equal layers
 # that turns one row of vectors into another. An article that writes BERT by hand compares it with
-# ready-made convolutional networks for images, and rightly. In both cases somebody trains the network
-# once, at great cost (*pretraining*; BERT's needs no labels). You take the trained network and train
-# it a little more on your own task (*fine-tuning*). The article asks you to read about the Transformer first, and copies the encoder
+# ready-made convolutional networks for images, and rightly: pretraining once, fine-tuning often, as
+# notebook 00 said (BERT's pretraining needs no labels). The article asks you to read about the Transformer first, and copies the encoder
 # layer from there without showing it. We write it in full.
 
 # %% tags=["picture"]

@@ -180,10 +180,10 @@ plots.bars(
 
 # %%
 assert seen["both sides"] > 2 * seen["left alone"]
-assert seen["both sides"] > seen["right alone"]
+assert seen["both sides"] > 2 * seen["right alone"] > 2 * seen["left alone"]
 
 # %% [markdown]
-# This is why BERT hides words instead of predicting the next one: with hidden words, every layer may
+# The right half, by a little; but each alone is worth hardly anything beside both. This is why BERT hides words instead of predicting the next one: with hidden words, every layer may
 # look **both ways** and still not see the answer. (Notebook 02 shows what happens to next-word
 # training when a model may look ahead.)
 #
@@ -1663,9 +1663,7 @@ assert (
 )  # the table, and the head's bias, which has two names too
 
 # %% [markdown]
-# In the file, too, it is once; transformers says in `_tied_weights_keys` which name comes from which. (The
-# notes show its method `tie_weights` of that time, with a copy for exported models, which cannot share,
-# and a case for encoders with a decoder.)
+# In the file, too, it is once; transformers says in `_tied_weights_keys` which name comes from which.
 
 # %%
 from safetensors import safe_open
@@ -1705,8 +1703,7 @@ check.count_once(count_once)
 # %% [markdown]
 # ### What it does besides saving
 #
-# The notes guess: "because the weights are too big". That is one part. For the other, look at which rows of the
-# table a batch teaches. **Predict:** the table as it is *read* at the input gets a gradient in which rows? And as
+# Size is one reason, as notebook 02 said. For the other, look at which rows of the table a batch teaches. **Predict:** the table as it is *read* at the input gets a gradient in which rows? And as
 # the decoder?
 
 # %%
@@ -1863,8 +1860,9 @@ class Bert(nn.Module):
 
 
 # %% [markdown]
-# Its own test, with its own numbers (on the *meta* device, which has shapes and no memory: each of its 12
-# *attention* heads has 768 numbers, as many as the whole model has for a token).
+# Its own test, with its own numbers (on the *meta* device, which has shapes and no memory: read as in notebook 04,
+# with 768 as the width of *one* head, each of its 12 attention heads has as many numbers as the whole model has
+# for a token).
 
 # %%
 with torch.device("meta"):

@@ -132,7 +132,7 @@ checked
 # Four pairs of batch size and length, no length the example's. The differences are rounding: both add the same numbers in another
 # order.
 #
-# Is it always so little? Every model of this course, at its usual size, exported and compared in the same way:
+# Is it always so little? Every model of this course at its usual size, and five others, exported and compared in the same way:
 
 # %%
 kept = results("onnx_differences")["models"]

@@ -382,7 +382,8 @@ assert few < 0.1 * one
 
 # %% [markdown]
 # Under a tenth is kept. It costs one more way forward: 8 · N · D operations in place of 6, a third
-# more. (One layer at a time is computed anew, so its outputs come on top for a moment.)
+# more by this count. (What is no product of matrices, such as norms and dropout, is done again as well; so
+# a step may take longer still. And one layer at a time is computed anew, so its outputs come on top for a moment.)
 #
 # **Fewer bits.** In bfloat16 a number has 2 bytes: a sign, the 8 bits of a float32's exponent, and 7 bits
 # for its digits (8 with the leading 1, which is not stored). The recipe's `precision="auto"` takes it where the device has it.
@@ -1265,8 +1266,8 @@ assert next(mini.parameters()).dtype == torch.float32
 #
 # The repository's page advises: only English, an English model (large is better, slower, and needs more
 # memory); only Chinese, the Chinese one; otherwise the multilingual one. That still holds. Its sizes do
-# not: it gives 110M to five models, and 340M to two. Counted, with the size of a download, and with what a
-# training takes before any row is read (section 2):
+# not, as notebook 04 counted. Here they are again, with the size of a download, and with what a training takes
+# before any row is read (section 2):
 
 # %%
 BY_NEED = {
