@@ -150,6 +150,26 @@ def test_the_index_of_statements_and_the_notebooks_agree() -> None:
     assert listed == claimed
 
 
+def test_the_statements_to_judge_agree_with_the_index() -> None:
+    index = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+    rows = {
+        n: (what, links)
+        for n, what, links in re.findall(r"^\| (\d{3}-\d+) \|.*?\| (.*) \| (.+?) \|$", index, re.MULTILINE)
+    }
+    page = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
+    items = re.findall(
+        r"^\*\*(\d{3}-\d+)\.\*\* .*?^\*\*([A-Z][a-z ]+)\.\*\* (.*?)^</details>", page, re.MULTILINE | re.DOTALL
+    )
+    assert len(items) == page.count("<details>") == len({number for number, _, _ in items}) >= 45
+    for number, verdict, answer in items:
+        treated, links = rows[number]
+        assert set(re.findall(r"cell-id=([\w-]+)", answer)) & set(re.findall(r"cell-id=([\w-]+)", links)), number
+        assert verdict in ("Right", "Wrong", "Right once", "Not shown"), number
+        if verdict != "Not shown":
+            assert ("corrected" in treated) == (verdict != "Right"), (number, verdict, treated)
+    assert {verdict for _, verdict, _ in items} == {"Right", "Wrong", "Right once", "Not shown"}
+
+
 def test_the_readme_names_only_targets_that_the_makefile_has() -> None:
     targets = set(re.findall(r"^([a-z -]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     targets = {name for line in targets for name in line.split()}
