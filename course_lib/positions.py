@@ -27,7 +27,7 @@ def sinusoids(positions: int, hidden: int, longest: float = LONGEST) -> Tensor:
     """
     if hidden % 2:
         raise ValueError(f"hidden is {hidden}; sines and cosines share the columns, so an even number is needed.")
-    rates = torch.exp(-math.log(longest) * torch.arange(0, hidden, 2) / hidden)
+    rates = torch.exp(-math.log(longest) * torch.arange(0, hidden, 2, dtype=torch.get_default_dtype()) / hidden)
     angles = torch.arange(positions)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 

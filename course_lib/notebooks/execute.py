@@ -128,7 +128,10 @@ def _memory_of_kernel(manager: Any) -> Iterator[list[int]]:
                 continue
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it may end while we look
                 kernel = psutil.Process(pid)
-                family = [kernel, *kernel.children(recursive=True)]
+                # Between fork and exec a child is a copy of its parent for a moment, and has no memory of its own.
+                begun = time.time() - 0.5
+                children = [child for child in kernel.children(recursive=True) if child.create_time() < begun]
+                family = [kernel, *children]
                 peak[0] = max(peak[0], sum(process.memory_info().rss for process in family))
 
     watcher = threading.Thread(target=watch, daemon=True)

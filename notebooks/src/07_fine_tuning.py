@@ -258,6 +258,10 @@ print(f"softmax twice: {twice:.2f}; at its very best {at_best:.2f}, where 0 shou
 # rates were tried out on dev (2e-4 for the encoder, 1e-3 for what is above it, because the new head begins
 # with random numbers). Beside the accuracy the table has the *macro F1*, a score in which each class counts
 # alike, however rare it is; *What 4.92 % says*, further down, explains it.
+#
+# A *watcher* looks on while the model is trained. `LivePlot` is one: its figure is drawn anew after each
+# evaluation. (`training.TensorBoard(folder)` is another, `--tensorboard` on the command line; then
+# `tensorboard --logdir folder` shows the curves in the browser.)
 
 # %%
 start = perf_counter()
@@ -268,13 +272,10 @@ tuned = fine_tune(
     head_learning_rate=1e-3,
     evaluate_every=26,
     progress=False,
+    watchers=[training.LivePlot()],
 )
 print(f"{perf_counter() - start:.0f} seconds; estimated were {2 * estimate:.0f} without dev")
 tuned.history
-
-# %%
-figure = tuned.history.figure("Fine-tuning on 1,230 headlines")
-figure
 
 # %%
 first, last = tuned.history.records[0], tuned.history.records[-1]

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import nbformat.v4 as v4
@@ -73,6 +74,14 @@ def test_the_hub_is_offline_and_the_learners_progress_is_elsewhere(ran: Run) -> 
 def test_time_and_memory_are_measured(ran: Run) -> None:
     assert 200_000_000 < ran.peak_bytes < 2_000_000_000
     assert ran.seconds > 0.5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system starts processes without a copy of the parent")
+def test_a_process_that_is_about_to_become_another_is_not_counted_twice(tmp_path: Path) -> None:
+    held = "import os, time\nheld = bytearray(b'x') * 400_000_000"
+    copy = "copy = os.fork()\nif not copy:\n    time.sleep(0.35)\n    os._exit(0)\nos.waitpid(copy, 0)"
+    ran = run(tmp_path, held, copy)
+    assert ran.error is None and 400_000_000 < ran.peak_bytes < 700_000_000
 
 
 def test_a_failing_cell_is_named_with_its_line(tmp_path: Path) -> None:
