@@ -28,6 +28,11 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}{card}"
 
 
+def versions() -> dict[str, str]:
+    """Of Python and of what is measured."""
+    return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "transformers")}}
+
+
 def write(name: str, **numbers: Any) -> Path:
     """Keep the numbers of one benchmark in results/NAME.json, with where and how they were measured."""
     found = {
@@ -35,7 +40,7 @@ def write(name: str, **numbers: Any) -> Path:
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         "command": f"python -m benchmarks {name}",
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in ("torch", "transformers")}},
+        "versions": versions(),
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
