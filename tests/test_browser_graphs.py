@@ -118,6 +118,19 @@ def test_a_click_on_a_token_draws_its_picture(page, notebook: Path) -> None:
     assert len(pictures) == 1 and "layer 1, head 3" in pictures[0] and "猫 looks at" in pictures[0]
 
 
+def test_keys_choose_as_clicks_do(page, notebook: Path) -> None:
+    """A number in a list, the space bar on a token; the arrow keys are JupyterLab's own, for the cells."""
+    layer = page.locator(".widget-dropdown select").first
+    for number in (2, 1):
+        layer.focus()
+        page.keyboard.press(str(number))
+        page.locator(f"[data-attention-picture] img[alt*='layer {number}, head 3']").wait_for()
+    for word in ("cat", "猫"):
+        page.locator(".widget-toggle-button", has_text=word).focus()
+        page.keyboard.press("Space")
+        page.locator("[data-attention-picture]").get_by_text(f"{word} looks at").wait_for()
+
+
 def test_the_call_graph_is_drawn_as_an_image_and_by_mermaid(page, notebook: Path) -> None:
     image = page.locator(".jp-OutputArea-output img[alt^='Call graph']")
     image.scroll_into_view_if_needed()

@@ -590,7 +590,8 @@ graphs.all_heads(attentions, words, mask=batch["attention_mask"])
 graphs.head_view(attentions, words, layer=1, head=0, mask=batch["attention_mask"])
 
 # %% [markdown]
-# And to click through, in a running notebook: choose layer, head and token.
+# And to click through, in a running notebook: choose layer, head and token. (With the keyboard: Tab goes from one to the
+# next, a number chooses in a list, the space bar chooses a token. The arrow keys are JupyterLab's: they go to other cells.)
 
 # %%
 graphs.attention_view(attentions, words, mask=batch["attention_mask"])

@@ -131,3 +131,24 @@ def test_a_quiz_is_found_by_number_and_a_name_that_is_not_there_is_said():
     assert quiz("01").notebook == "01_bert_outputs"
     with pytest.raises(DataError, match="There is no quiz '77'; there are 00_start_here, "):
         quiz("77")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_answers_open_by_the_keyboard_alone() -> None:
+    from playwright.sync_api import sync_playwright
+    from test_browser import needed_chromium
+
+    asked = quiz("00")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=needed_chromium(), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_content(asked._repr_html_())
+        for place, answer in enumerate(answer for question in asked.questions for answer in question.answers):
+            page.keyboard.press("Tab")
+            opened = page.locator("details").nth(place)
+            assert opened.get_attribute("open") is None
+            page.keyboard.press("Enter")
+            assert opened.get_attribute("open") is not None
+            assert opened.get_by_text("Right." if answer.right else "Not this one.").is_visible()
+        browser.close()
