@@ -123,6 +123,7 @@ def test_keys_choose_as_clicks_do(page, notebook: Path) -> None:
     layer = page.locator(".widget-dropdown select").first
     for number in (2, 1):
         layer.focus()
+        page.wait_for_timeout(1500)  # else the browser takes two keys for the beginning of one word
         page.keyboard.press(str(number))
         page.locator(f"[data-attention-picture] img[alt*='layer {number}, head 3']").wait_for()
     for word in ("cat", "猫"):
