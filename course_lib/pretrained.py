@@ -721,7 +721,8 @@ def _check_tokenizer(
     # transformers adds special tokens that a vocabulary lacks, with numbers that the model has never seen.
     own = stated | set(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False))
     special = (tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token, tokenizer.unk_token, tokenizer.mask_token)
-    missing = [str(token) for token in special if token not in own]
+    usual = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")  # for a tokenizer that has no such token at all
+    missing = [token or name for name, token in zip(usual, special, strict=True) if token not in own]
     if missing:
         raise ModelFilesError(
             f"{where} lacks {', '.join(missing)}: it is not the vocabulary of a BERT, or is cut off; download it again."

@@ -74,6 +74,7 @@ def train_classifier(
         DataError: no data set, one for another task, or without train; teachers or unlabelled examples of another kind.
     """
     from course_lib import zoo
+    from course_lib.vocabulary import make_vocabulary, vocabulary_digest
 
     over_bert = zoo.reads_bert(name)
     check_dataset(data)
@@ -121,8 +122,6 @@ def train_classifier(
             warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
             model = zoo.build(name, len(data.labels), encoder=encoder, **built)
     else:
-        from course_lib.vocabulary import make_vocabulary
-
         words = [text if pair is None else f"{text} {pair}" for text, pair in ((e.text, e.pair) for e in texts)]
         tokenizer = make_vocabulary(words, unit, minimum=minimum, most=most)
         if vectors is not None:
@@ -133,6 +132,7 @@ def train_classifier(
             built["vectors"] = found.matrix
             data = data.replace(notes=(*data.notes, *found.notes))
         model = zoo.build(name, len(data.labels), len(tokenizer), **built)
+    model.card["vocabulary"] = vocabulary_digest(tokenizer)  # into zoo.json
     if batch_size is None:
         batch_size = 32 if over_bert or len(texts) < _SMALL else 128
     recipe = usual_recipe(name, len(texts), batch_size, model) if recipe is None else recipe

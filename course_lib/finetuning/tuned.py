@@ -36,6 +36,7 @@ from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
 from course_lib.finetuning.words import MaskedWords, NextWords
 from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher
+from course_lib.vocabulary import check_vocabulary, vocabulary_digest
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
@@ -90,7 +91,7 @@ class FineTuned:
         """What `fine_tune` wrote into its output folder.
 
         Raises:
-            ModelFilesError: there is no such folder, or not of this kind.
+            ModelFilesError: there is no such folder, or not of this kind, or with another model's vocabulary.
         """
         from course_lib import pretrained
 
@@ -114,7 +115,9 @@ class FineTuned:
             model, tokenizer = zoo.load(folder), zoo.load_tokenizer(folder)
         else:
             model, tokenizer = task.head().from_pretrained(folder), pretrained.load_tokenizer(str(folder))
-        scores = model.num_classes if isinstance(model, zoo.TextClassifier) else model.config.num_labels
+        of_zoo = isinstance(model, zoo.TextClassifier)  # then load_tokenizer has compared the rows of its table
+        check_vocabulary(tokenizer, folder, known.get("vocabulary"), None if of_zoo else model.config.vocab_size)
+        scores = model.num_classes if of_zoo else model.config.num_labels
         if "id2label" in task.configuration() and len(task.labels) != scores:
             raise ModelFilesError(
                 f"'{card}' is damaged (labels: {len(task.labels)}, scores of the model: {scores}); train again into another "
@@ -244,6 +247,7 @@ class FineTuned:
             "labels": self.task.labels,
             "reading": dataclasses.asdict(self.task.reading),
             "form": self.task.form,
+            "vocabulary": vocabulary_digest(self.tokenizer),
             "recipe": {"precision": self.precision},
             **more,
         }

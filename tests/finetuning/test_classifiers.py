@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from course_lib import zoo
 from course_lib.__main__ import main
 from course_lib.datasets import Dataset, Example, Examples, load_dataset, write_dataset
-from course_lib.errors import DataError, TrainingError
+from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning import FineTuned, train_classifier
 from course_lib.finetuning.effects import token_effects
 from course_lib.finetuning.leaderboard import leaderboard
@@ -45,6 +46,55 @@ def test_a_trained_model_learns_and_says_the_same_when_loaded(which, data, reque
     texts = ["rain and goal", "", "something unheard of", "goal " * 90]
     assert again.predict(texts) == tuned.predict(texts)
     assert again.evaluate(list(data["classification"].test)).scores == tuned.evaluate("test").scores
+
+
+@pytest.fixture(scope="module")
+def other_cnn(data, tmp_path_factory):
+    """As text_cnn, with as many tokens in its vocabulary, in another order."""
+    folder = tmp_path_factory.mktemp("zoo") / "other"
+    known = data["classification"]
+    train = Examples(
+        [
+            Example(text.replace("rain", "sun sun"), label)
+            for text, label in zip(known.train.texts, known.train.labels, strict=True)
+        ]
+    )
+    train_classifier("TextCNN", known.replace(train=train), output=folder, options=SMALL, **{**QUICK, "epochs": 1})
+    return folder
+
+
+def test_a_vocabulary_of_another_run_is_refused(text_cnn, bert_cnn, other_cnn, tmp_path) -> None:
+    for number, (folder, vocabulary) in enumerate(((text_cnn[1], other_cnn), (bert_cnn[1], text_cnn[1]))):
+        mixed = tmp_path / f"mix{number}"
+        shutil.copytree(folder, mixed)
+        assert FineTuned.load(mixed) and zoo.load_tokenizer(mixed)
+        shutil.copy(vocabulary / "tokenizer.json", mixed)
+        for load in (FineTuned.load, zoo.load_tokenizer):
+            with pytest.raises(
+                ModelFilesError, match=r"The vocabulary in '.*' is not the one that the model was trained with"
+            ):
+                load(mixed)
+
+
+def test_of_an_old_folder_the_size_of_the_vocabulary_is_compared(text_cnn, bert_cnn, tmp_path) -> None:
+    shutil.copytree(text_cnn[1], tmp_path / "old")
+    for name in ("zoo.json", "fine_tuning.json"):
+        card = json.loads((tmp_path / "old" / name).read_text(encoding="utf-8"))
+        del card["vocabulary"]
+        (tmp_path / "old" / name).write_text(json.dumps(card), encoding="utf-8")
+    FineTuned.load(tmp_path / "old")
+    shutil.copy(bert_cnn[1] / "tokenizer.json", tmp_path / "old")
+    with pytest.raises(ModelFilesError, match=r"has 30,522 tokens, and the model has rows for 7: copy the tokenizer"):
+        FineTuned.load(tmp_path / "old")
+
+
+def test_what_a_loaded_model_saves_knows_its_vocabulary(text_cnn, tmp_path) -> None:
+    FineTuned.load(text_cnn[1]).save(tmp_path / "again")
+    for name in ("zoo.json", "fine_tuning.json"):
+        first, second = (
+            json.loads((place / name).read_text(encoding="utf-8")) for place in (text_cnn[1], tmp_path / "again")
+        )
+        assert first["vocabulary"] == second["vocabulary"]
 
 
 def test_the_same_seed_gives_the_same_model(text_cnn, data) -> None:

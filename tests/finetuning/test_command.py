@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -99,6 +100,41 @@ def test_predict_takes_a_text_a_file_or_standard_input(trained, capsys, tmp_path
         assert first["label"] == one["label"] and second["text"] == "{ not json"
     assert main([*model, "--text", "rain and sun", "--table"]) == 0
     assert one["label"] in capsys.readouterr().out
+
+
+def test_a_vocabulary_of_another_model_is_one_sentence(trained, tmp_path, capsys) -> None:
+    from course_lib.vocabulary import make_vocabulary
+
+    folder = tmp_path / "mix"
+    shutil.copytree(trained / "out", folder)
+    found = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = found["model"]["vocab"]  # as many tokens, two of them in the other order
+    vocabulary["rain"], vocabulary["sun"] = vocabulary["sun"], vocabulary["rain"]
+    (folder / "tokenizer.json").write_text(json.dumps(found), encoding="utf-8")
+    said = []
+    for _ in range(2):
+        assert main(["predict", "--model", str(folder), "--text", "rain"]) == 1
+        said.append(capsys.readouterr().err)
+        make_vocabulary(["rain and sun"], minimum=1).save_pretrained(folder)
+    assert "is not the one that the model was trained with" in said[0]
+    assert "lacks [CLS], [SEP], [MASK]: it is not the vocabulary of a BERT" in said[1]
+
+
+def test_a_table_may_have_more_rows_than_the_vocabulary_has_tokens(tokenizer, data, tmp_path) -> None:
+    """Some published models are padded so."""
+    from course_lib.bert import BertModel
+    from course_lib.config import BertConfig
+    from course_lib.finetuning import FineTuned, fine_tune
+
+    sizes = {"vocab_size": len(tokenizer) + 70, "hidden_size": 6, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 5, "max_position_embeddings": 16}  # fmt: skip
+    BertModel(BertConfig.from_dict(sizes)).save_pretrained(tmp_path / "padded")
+    tokenizer.save_pretrained(tmp_path / "padded")
+    fine_tune(data["classification"], tmp_path / "padded", steps=1, output=tmp_path / "out")
+    assert FineTuned.load(tmp_path / "out").predict("rain")
+    card = json.loads((tmp_path / "out" / "fine_tuning.json").read_text(encoding="utf-8"))
+    del card["vocabulary"]
+    (tmp_path / "out" / "fine_tuning.json").write_text(json.dumps(card), encoding="utf-8")
+    assert FineTuned.load(tmp_path / "out").predict("rain")
 
 
 def test_predictions_come_as_the_inputs_do(trained) -> None:
