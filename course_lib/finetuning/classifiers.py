@@ -98,6 +98,8 @@ def train_classifier(
         raise ValueError(
             "vector_words are the words of vectors, and there are none: give vectors too, or leave it out."
         )
+    zoo.check(name, options or {})
+    check_frozen(options or {}, vectors)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; a batch holds at least 1.")
     labelled = data.train
@@ -128,7 +130,7 @@ def train_classifier(
             from course_lib.vectors import load_vectors
 
             tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-            found = load_vectors(vectors, tokens, seed=seed, vocabulary=vector_words)
+            found = load_vectors(vectors, tokens, built.get("embedding"), seed=seed, vocabulary=vector_words)
             built["vectors"] = found.matrix
             data = data.replace(notes=(*data.notes, *found.notes))
         model = zoo.build(name, len(data.labels), len(tokenizer), **built)
@@ -154,6 +156,14 @@ def train_classifier(
     )
     tuned.data = data.replace(train=labelled)
     return tuned
+
+
+def check_frozen(options: Mapping[str, Any], vectors: Any) -> None:
+    """Raise ValueError where word vectors shall stay as they are, and are drawn at random."""
+    if options.get("frozen") and vectors is None and "vectors" not in options:
+        raise ValueError(
+            "frozen keeps the vectors of a file as they are, and there are none: give vectors too (--vectors), or leave it out."
+        )
 
 
 def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[Any]) -> tuple[Any, Any]:

@@ -103,7 +103,11 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     zoo.add_argument("--minimum", type=int, help="how often a token must occur in train (2)")
     zoo.add_argument("--most", type=int, help="tokens of the vocabulary, the most frequent ones (all)")
     zoo.add_argument(
-        "--vectors", "--embedding", metavar="FILE", help="pretrained word vectors: .npz, .vec, word2vec or GloVe text"
+        "--vectors",
+        "--embedding",
+        metavar="FILE",
+        help="pretrained word vectors: .npz, .vec, word2vec or GloVe text; they go on learning, and --option frozen=true keeps "
+        "them as they are",
     )
     zoo.add_argument("--vector-words", metavar="FILE", help="the words of the vectors, where their file has none")
     zoo.add_argument(
@@ -264,6 +268,10 @@ def _option(given: str) -> tuple[str, Any]:
     name, equals, value = given.partition("=")
     if not equals:
         raise DataError(f"--option has {given!r}; a name, an equals sign and a value are expected, as in filters=100.")
+    if name == "vectors":
+        raise DataError(
+            f"--option has {given}; a file of word vectors goes with --vectors: --vectors {value or 'FILE'}."
+        )
     try:
         return name, json.loads(value)
     except ValueError:

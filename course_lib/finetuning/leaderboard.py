@@ -25,7 +25,7 @@ from typing import Any
 from course_lib import training
 from course_lib.datasets import SPLITS
 from course_lib.errors import CourseError, DataError
-from course_lib.finetuning.classifiers import train_classifier
+from course_lib.finetuning.classifiers import check_frozen, train_classifier
 from course_lib.finetuning.tasks import check_dataset
 from course_lib.finetuning.tuned import FineTuned, fingerprint
 from course_lib.plots import Picture, Table
@@ -173,6 +173,7 @@ def leaderboard(
         )
     for name in names:  # before the first is trained
         zoo.check(name, choices.get("options") or {})
+    check_frozen(choices.get("options") or {}, choices.get("vectors"))
     examples = list(getattr(data, part))
     folder = None if output is None else Path(output).expanduser()
     origin = {} if folder is None else {"data": str(data.folder), "contents": fingerprint(data, SPLITS)}

@@ -155,6 +155,12 @@ def test_a_finished_model_is_not_taken_for_another_one(text_cnn, bert_cnn, data,
             ValueError,
             "vector_words are the words of vectors, and there are none",
         ),
+        (
+            "TextCNN",
+            {"options": {"frozen": True}},
+            ValueError,
+            "frozen keeps the vectors of a file as they are, and there",
+        ),
         ("TextCNN", {"options": {"kernel": 3}}, TypeError, "TextCNN has no option kernel; it has filters, kernels"),
         ("TextCNN", {"minimum": 99}, DataError, "occurs 99 times"),
         ("TextCN", {}, ValueError, "Did you mean TextCNN"),
@@ -211,6 +217,30 @@ def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> No
             ["--model", "TextCNN", "--vector-words", "nothere"],
             "vector_words are the words of vectors, and there are none",
         ),
+        (
+            ["--model", "TextCNN", "--option", "vectors=x"],
+            "--option has vectors=x; a file of word vectors goes with --vectors",
+        ),
+        (
+            ["--model", "all", "--option", "vectors=x"],
+            "--option has vectors=x; a file of word vectors goes with --vectors",
+        ),
+        (
+            ["--model", "TextCNN", "--option", "frozen=true"],
+            "frozen keeps the vectors of a file as they are, and there",
+        ),
+        (
+            ["--model", "all", "--models", "TextRNN", "TextCNN", "--option", "frozen=true"],
+            "frozen keeps the vectors of a file as they are, and there",
+        ),
+        (
+            ["--model", "TextCNN", "--vectors", "VECTORS", "--option", "embedding=16"],
+            "has 2 numbers a word, and 16 were asked for",
+        ),
+        (
+            ["--model", "TextCNN", "--vectors", "VECTORS", "--option", "embedding=abc"],
+            "embedding is 'abc'; a whole number",
+        ),
         (["--model", "bert_CNN", "--words"], "bert_CNN reads BERT's and takes no unit"),
         (["--model", "all", "--models", "TextCN"], "Did you mean TextCNN"),
         (["--model", "all", "--models", "TextCNN", "nothere"], "There is no model 'nothere' in the zoo"),
@@ -225,6 +255,8 @@ def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> No
 )
 def test_a_wrong_option_is_one_sentence(data, tmp_path, capsys, options, words) -> None:
     write_dataset(data["classification"], tmp_path / "data")
+    (tmp_path / "v.vec").write_text("rain 1 2\nsun 3 4\n", encoding="utf-8")
+    options = [str(tmp_path / "v.vec") if option == "VECTORS" else option for option in options]
     assert main(["train", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out"), *options]) == 1
     said = capsys.readouterr().err
     assert words in said and "Traceback" not in said and not (tmp_path / "out").exists()

@@ -63,6 +63,7 @@ def test_the_help_names_the_defaults_that_are_used(capsys, monkeypatch) -> None:
         f"in which the rate rises ({FINE_TUNING.warmup}; over word vectors {words['warmup']})",
         "another rate for the new layer (none; 1e-3 for those of the zoo that stand on a BERT)",
         f"{FINE_TUNING.precision} (so if left out): bfloat16",
+        "--option frozen=true keeps them as they are",
     ):
         assert default in said, default
 

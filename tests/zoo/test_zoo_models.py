@@ -315,6 +315,8 @@ def test_an_unknown_option_names_those_that_there_are() -> None:
         zoo.build("TextRNN", K, V, filters=3)
     with pytest.raises(ValueError, match=r"shape .* vocabulary 53 tokens"):
         zoo.build("TextCNN", K, V, vectors=torch.zeros(9, 4))
+    with pytest.raises(ValueError, match="embedding is 16, and the vectors have 9 numbers each"):
+        zoo.build("TextCNN", K, V, vectors=torch.zeros(V, 9), embedding=16)
     with pytest.raises(ValueError, match="which 4 heads cannot share"):
         zoo.build("Transformer", K, V, embedding=30)
 
