@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from torch import nn
 from course_lib import training
 from course_lib.datasets import Example, Examples
 from course_lib.errors import DataError
+from course_lib.finetuning.languages import TOO_UNKNOWN, unknown_share, usual_encoder, warn_poor_match
 from course_lib.finetuning.tasks import Reading, check_dataset, check_examples
 from course_lib.finetuning.tuned import FineTuned, fine_tune
 from course_lib.training import Recipe
 
 _STEPS_AT_LEAST = {True: 300, False: 800}  # over BERT, over word vectors: a small set is gone through more often
-TOO_UNKNOWN = 0.05  # share of unknown tokens above which a vocabulary and texts do not belong together
 MINIMUM = 2  # how often a token must occur in train to be in a vocabulary
 _SMALL = 20_000  # texts, below which batches over word vectors are small too
+
+__all__ = ["MINIMUM", "TOO_UNKNOWN", "train_classifier", "unknown_share", "usual_encoder", "usual_recipe"]
 
 
 def train_classifier(
@@ -72,6 +74,9 @@ def train_classifier(
     Raises:
         ValueError: an unknown name, or an option that does not fit.
         DataError: no data set, one for another task, or without train; teachers or unlabelled examples of another kind.
+
+    Warns:
+        LanguageWarning: the encoder's vocabulary was made for another language.
     """
     from course_lib import zoo
     from course_lib.vocabulary import make_vocabulary, vocabulary_digest
@@ -117,9 +122,11 @@ def train_classifier(
     if over_bert:
         from course_lib import pretrained
 
-        encoder = (zoo.ERNIE if name == "ERNIE" else usual_encoder(texts.texts[:1000])) if encoder is None else encoder
+        encoder = encoder_of(name, encoder, texts)
         origin["encoder"] = str(encoder)
         tokenizer = pretrained.load_tokenizer(str(encoder))
+        if training.is_main_process():
+            warn_poor_match(texts, tokenizer)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
             model = zoo.build(name, len(data.labels), encoder=encoder, **built)
@@ -156,6 +163,15 @@ def train_classifier(
     )
     tuned.data = data.replace(train=labelled)
     return tuned
+
+
+def encoder_of(name: str, encoder: Any, texts: Any) -> Any:
+    """The encoder that a model over BERT stands on: the one that is given, or its usual one for the texts."""
+    from course_lib import zoo
+
+    if encoder is not None:
+        return encoder
+    return zoo.ERNIE if name == "ERNIE" else usual_encoder(texts.texts[:1000])
 
 
 def check_frozen(options: Mapping[str, Any], vectors: Any) -> None:
@@ -199,17 +215,3 @@ def usual_recipe(name: str, texts: int, batch_size: int, model: nn.Module) -> Re
     if over_bert and model.source.size < 512:
         chosen["learning_rate"] *= 2
     return Recipe(**chosen)
-
-
-def usual_encoder(texts: Iterable[str]) -> str:
-    """An encoder that knows the language of the texts and is here without a network."""
-    from course_lib.vocabulary import usual_unit
-
-    return "mini_bert_zh" if usual_unit(texts) == "characters" else "default"
-
-
-def unknown_share(texts: list[str], tokenizer: Any) -> float:
-    """How many of the tokens of some texts are [UNK], 0 to 1: the language of data and encoder compared."""
-    rows = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    tokens = sum(map(len, rows))
-    return sum(row.count(tokenizer.unk_token_id) for row in rows) / max(tokens, 1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from course_lib.errors import CourseError, DataError
+from course_lib.errors import CourseError, DataError, ModelFilesError
 from course_lib.texts import text_fault
 
 if TYPE_CHECKING:
@@ -137,6 +139,7 @@ def train(arguments: argparse.Namespace) -> int:
     from course_lib import training, zoo
     from course_lib.datasets import load_dataset, problems
     from course_lib.finetuning import TASKS, Reading, fine_tune, train_classifier
+    from course_lib.pretrained import ONE_THAT_IS_HERE
 
     task = arguments.task
     near = zoo.nearest(arguments.model, cutoff=0.85)
@@ -183,16 +186,18 @@ def train(arguments: argparse.Namespace) -> int:
             given = {**_zoo_choices(arguments), **shared}
             if arguments.encoder is not None:
                 given["encoder"] = arguments.encoder
-            tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
+            with _plainly():
+                tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
             if main:
                 for note in tuned.data.notes[len(data.notes) :]:
                     print(note, file=sys.stderr)
                 _say_unknown(tuned, data, arguments)
         else:
             size = 32 if arguments.batch_size is None else arguments.batch_size
-            tuned = fine_tune(
-                data, arguments.model, task=task, batch_size=size, seed=arguments.seed, progress=True, **shared
-            )
+            with _plainly():
+                tuned = fine_tune(
+                    data, arguments.model, task=task, batch_size=size, seed=arguments.seed, progress=True, **shared
+                )
     except KeyboardInterrupt:
         if main and (arguments.output / "checkpoints").is_dir():
             print(
@@ -201,6 +206,11 @@ def train(arguments: argparse.Namespace) -> int:
             )
             return 130
         raise
+    except ModelFilesError as error:
+        if ONE_THAT_IS_HERE not in str(error):
+            raise
+        option = "encoder" if of_zoo else "model"
+        raise ModelFilesError(f"{str(error).rstrip('.')} (--{option} mini_bert_zh, --{option} FOLDER).") from error
     except (ValueError, TypeError) as error:  # a choice that makes no sense: its sentence, without library frames
         raise error if isinstance(error, CourseError) else DataError(str(error)) from error
     if main:
@@ -210,6 +220,25 @@ def train(arguments: argparse.Namespace) -> int:
             print(f"test: {tuned.evaluate('test')}")
         print(f"The model is in '{arguments.output}'.")
     return 0
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Within it, a poor match of encoder and language is a line of its own, without a place in the code."""
+    from course_lib.finetuning.languages import LanguageWarning
+
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, LanguageWarning):
+            print(message, file=sys.stderr, flush=True)
+        else:
+            usual(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LanguageWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _check_zoo_options(arguments: argparse.Namespace, of_zoo: bool) -> None:
@@ -282,25 +311,21 @@ def _say_unknown(tuned: Any, data: Any, arguments: argparse.Namespace) -> None:
     from course_lib import zoo
     from course_lib.finetuning.classifiers import MINIMUM, TOO_UNKNOWN, unknown_share
 
+    if zoo.reads_bert(arguments.model):
+        return  # which was said before the training
     part = "dev" if len(data.dev) else "train"
     share = unknown_share(data.splits[part].texts[:2000], tuned.tokenizer)
     if share <= TOO_UNKNOWN:
         return
-    if zoo.reads_bert(arguments.model):
-        said = (
-            f"{share:.0%} of the tokens of these texts are unknown to the model's vocabulary: it was made for another "
-            "language, or for other texts. Another encoder or a larger training set would know more of them."
-        )
-    else:  # the vocabulary was made from train
-        minimum = MINIMUM if arguments.minimum is None else arguments.minimum
-        how_often = {1: "", 2: " twice"}.get(minimum, f" {minimum} times")
-        left_out, more = f"do not occur{how_often} in train", "a larger training set"
-        if minimum > 1:
-            more += f", or --minimum {minimum - 1},"
-        if arguments.most is not None:
-            left_out += f", or are not among its {arguments.most:,} most frequent tokens,"
-            more = more.rstrip(",") + ", or a larger --most,"
-        said = f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more."
+    minimum = MINIMUM if arguments.minimum is None else arguments.minimum
+    how_often = {1: "", 2: " twice"}.get(minimum, f" {minimum} times")
+    left_out, more = f"do not occur{how_often} in train", "a larger training set"
+    if minimum > 1:
+        more += f", or --minimum {minimum - 1},"
+    if arguments.most is not None:
+        left_out += f", or are not among its {arguments.most:,} most frequent tokens,"
+        more = more.rstrip(",") + ", or a larger --most,"
+    said = f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more."
     print(said, file=sys.stderr)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,8 @@ from typing import Any
 from course_lib import training
 from course_lib.datasets import SPLITS
 from course_lib.errors import CourseError, DataError
-from course_lib.finetuning.classifiers import check_frozen, train_classifier
+from course_lib.finetuning.classifiers import check_frozen, encoder_of, train_classifier
+from course_lib.finetuning.languages import LanguageWarning, poor_match
 from course_lib.finetuning.tasks import check_dataset
 from course_lib.finetuning.tuned import FineTuned, fingerprint
 from course_lib.plots import Picture, Table
@@ -180,10 +182,14 @@ def leaderboard(
     rows, notes = [], []
     if part == "dev":
         notes.append("There is no test part: dev chose the checkpoints too, so these accuracies are a little too high.")
+    matches: dict[str, str | None] = {}  # by encoder, so that each is said once
     for name in names:
         fitting = _fitting(zoo.reads_bert(name), choices)
         runs = []
         try:
+            if zoo.reads_bert(name) and (said := _poor_match(name, data, choices.get("encoder"), matches)):
+                notes.append(said)
+                say(said)
             for seed in seeds:
                 place = None if folder is None else folder / f"{name}-seed{seed}"
                 runs.append(_run(name, data, examples, seed, place, resume, fitting, origin))
@@ -199,6 +205,19 @@ def leaderboard(
     if not rows:
         raise DataError("No model could be trained. " + " ".join(notes))
     return Leaderboard(sorted(rows, key=lambda row: -row.accuracy), part, len(examples), tuple(notes))
+
+
+def _poor_match(name: str, data: Any, encoder: Any, matches: dict[str, str | None]) -> str | None:
+    """What is to be said of a model's encoder and the language of the data, the first time that it is met."""
+    from course_lib import pretrained
+
+    train = data.require("train", "training")
+    chosen = str(encoder_of(name, encoder, train))
+    if chosen in matches:
+        return None
+    said = poor_match(train.texts[:1000], pretrained.load_tokenizer(chosen))
+    matches[chosen] = said if said is None else f"'{chosen}': {said}"
+    return matches[chosen]
 
 
 def _fitting(over_bert: bool, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,7 +248,9 @@ def _run(
             raise DataError(f"'{folder}' has a trained model already; give another folder, or go on with resume.")
         shutil.rmtree(folder)  # trained, but its seconds were not kept
     start = perf_counter()
-    tuned = train_classifier(name, data, seed=seed, output=folder, resume=resume, **choices)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LanguageWarning)  # which is said once an encoder
+        tuned = train_classifier(name, data, seed=seed, output=folder, resume=resume, **choices)
     seconds = perf_counter() - start
     scores = tuned.evaluate(examples).scores
     found = {

@@ -28,6 +28,7 @@ from course_lib import training
 from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning.answers import Answers
 from course_lib.finetuning.choices import Choices
+from course_lib.finetuning.languages import warn_poor_match
 from course_lib.finetuning.sentences import NextSentence
 from course_lib.finetuning.streams import StreamedBatches
 from course_lib.finetuning.tags import Tags
@@ -321,6 +322,9 @@ def fine_tune(
         DataError: no data set, or one without train, with one class only, or of another task.
         ValueError: an unknown task or choice, or more tokens a row than the model has positions for.
         TrainingError: see `training.fit`; a finished model in `output`, without resume or made from something else.
+
+    Warns:
+        LanguageWarning: the model's vocabulary was made for another language.
     """
     check_dataset(data)
     recipe = recipe.but(**changes)
@@ -344,7 +348,7 @@ def fine_tune(
             raise TrainingError(f"'{folder}' has a trained model already; give another folder, or remove it first.")
         return _finished(folder, data, recipe, origin)
     training.set_seed(seed)
-    model, tokenizer = _model(model, tokenizer, kind)
+    model, tokenizer = _model(model, tokenizer, kind, examples)
     _check_positions(kind, model)
     if train_layers is not None:
         from course_lib import optim
@@ -490,7 +494,7 @@ def _check_positions(task: Task, model: nn.Module) -> None:
         )
 
 
-def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:
+def _model(model: Any, tokenizer: Any, task: Task, examples: Iterable[Any]) -> tuple[nn.Module, Any]:
     from course_lib import pretrained
 
     if isinstance(model, nn.Module):
@@ -498,6 +502,8 @@ def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:
             raise ValueError("A model that is built already needs its tokenizer: give tokenizer=.")
         return model, tokenizer
     tokenizer = pretrained.load_tokenizer(str(model)) if tokenizer is None else tokenizer
+    if training.is_main_process():
+        warn_poor_match(examples, tokenizer, stacklevel=4)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
         built = task.head().from_pretrained(model, **task.configuration())

@@ -278,7 +278,65 @@ def test_an_encoder_of_another_language_is_said(tiny, tmp_path, capsys) -> None:
     write_dataset(Dataset("here", ("a", "b"), train, train, train, "classification", "made"), tmp_path / "data")
     command = ["train", "--model", "bert", "--encoder", str(tiny), "--data", str(tmp_path / "data"), "--epochs", "1"]
     assert main([*command, "--output", str(tmp_path / "out")]) == 0
-    assert "of the tokens of these texts are unknown to the model's vocabulary" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    line = (
+        "of the tokens of these texts are unknown to the model's vocabulary: it was made for another language, or for other "
+        "texts. Another encoder, such as 'mini_bert_zh', would know more of them.\n"
+    )
+    assert said.count(line) == 1 and said.index(line) < said.index("steps/s") and "larger training set" not in said
+    command = ["train", "--model", str(tiny), "--data", str(tmp_path / "data"), "--epochs", "1"]
+    assert main([*command, "--output", str(tmp_path / "fine")]) == 0
+    said = capsys.readouterr().err
+    assert said.count(line) == 1 and said.index(line) < said.index("steps/s")
+    command = [
+        "train",
+        "--model",
+        "all",
+        "--models",
+        "bert",
+        "bert_CNN",
+        "--encoder",
+        str(tiny),
+        "--data",
+        str(tmp_path / "data"),
+    ]
+    assert main([*command, "--epochs", "1", "--seeds", "2", "--output", str(tmp_path / "all")]) == 0
+    said = capsys.readouterr().err
+    assert said.count(f"'{tiny}': ") == said.count(line) == 1 and said.index(line) < said.index("steps/s")
+
+
+def test_a_poor_match_is_a_warning_in_python(data) -> None:
+    """English has no unknown token in a Chinese vocabulary: its words fall into letters."""
+    from course_lib.finetuning import fine_tune
+    from course_lib.finetuning.languages import LanguageWarning, poor_match
+    from course_lib.pretrained import load_tokenizer
+
+    words = (
+        r"The words of these texts fall into \d\.\d pieces each in the model's vocabulary: .* such as 'embedded', would"
+    )
+    with pytest.warns(LanguageWarning, match=words):
+        train_classifier("bert", data["classification"], encoder="mini_bert_zh", steps=1)
+    with pytest.warns(LanguageWarning, match=words):
+        fine_tune(data["tags"], "mini_bert_zh", steps=1)
+    for texts, encoder in (
+        (["股价大涨三成 A股收涨", "iPhone发布会"], "mini_bert_zh"),
+        (["Return the numpy.ndarray with dtype float64", "a goal"], "mini_bert"),
+        ([], "mini_bert"),
+        ([""], "embedded"),
+    ):
+        assert poor_match(texts, load_tokenizer(encoder)) is None
+    assert "Another encoder would know" in poor_match(["Правительство объявило в четверг"], load_tokenizer("embedded"))
+
+
+def test_without_a_network_an_encoder_that_is_here_is_named(data, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    write_dataset(data["classification"], tmp_path / "data")
+    for model in (["bert_CNN", "--encoder", "no/such-bert-here"], ["ERNIE"], ["no/such-bert-here"]):
+        command = ["train", "--model", *model, "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        option = "--model" if model[0].startswith("no/") else "--encoder"
+        assert f"({option} mini_bert_zh, {option} FOLDER)." in said and "COURSE_MODEL" not in said
 
 
 @pytest.mark.parametrize(

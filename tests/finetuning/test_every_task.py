@@ -303,6 +303,7 @@ def test_every_example_of_a_stream_comes_once_each_time_in_another_order() -> No
 SETS = sorted(path.name for path in (ROOT / "data").iterdir() if path.is_dir() and not path.name.startswith("mini_"))
 
 
+@pytest.mark.filterwarnings("ignore::course_lib.finetuning.languages.LanguageWarning")  # the Chinese sets
 @pytest.mark.parametrize("name", SETS)
 def test_each_set_of_the_course_goes_from_its_folder_to_a_model_and_to_predictions(tiny, tmp_path, name) -> None:
     read = load_dataset(ROOT / "data" / name)

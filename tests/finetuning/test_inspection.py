@@ -73,6 +73,8 @@ def test_texts_of_another_language_than_the_encoder_are_noticed() -> None:
     other = inspect_data(data, "default")
     assert any("unknown to 'default'" in sentence for sentence in other.remarks)
     assert max(one.unknown for one in other.tokens) > 0.5
+    letters = inspect_data(load_dataset(DATA / "headlines_en"), "mini_bert_zh").remarks
+    assert any("pieces each in the vocabulary of 'mini_bert_zh'" in sentence for sentence in letters)
 
 
 @pytest.mark.parametrize(
