@@ -119,6 +119,7 @@ def train_classifier(
     }  # fmt: skip
     training.set_seed(seed)
     built: dict[str, Any] = dict(options or {})
+    of_vectors: tuple[str, ...] = ()
     if over_bert:
         from course_lib import pretrained
 
@@ -139,6 +140,7 @@ def train_classifier(
             tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
             found = load_vectors(vectors, tokens, built.get("embedding"), seed=seed, vocabulary=vector_words)
             built["vectors"] = found.matrix
+            of_vectors = found.notes
             data = data.replace(notes=(*data.notes, *found.notes))
         model = zoo.build(name, len(data.labels), len(tokenizer), **built)
     model.card["vocabulary"] = vocabulary_digest(tokenizer)  # into zoo.json
@@ -162,6 +164,7 @@ def train_classifier(
         **changes,
     )
     tuned.data = data.replace(train=labelled)
+    tuned.notes = (*of_vectors, *tuned.notes)
     return tuned
 
 
@@ -180,6 +183,29 @@ def check_frozen(options: Mapping[str, Any], vectors: Any) -> None:
         raise ValueError(
             "frozen keeps the vectors of a file as they are, and there are none: give vectors too (--vectors), or leave it out."
         )
+
+
+def unknown_note(tuned: FineTuned, data: Any, choices: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence about the tokens of dev that a vocabulary made from train does not know, if they are many.
+
+    Args:
+        choices: minimum and most, as they were given to `train_classifier`; over BERT nothing is said.
+    """
+    if getattr(tuned.model.source, "bert", None) is not None:
+        return ()
+    part = "dev" if len(data.dev) else "train"
+    share = unknown_share(data.splits[part].texts[:2000], tuned.tokenizer)
+    if share <= TOO_UNKNOWN:
+        return ()
+    minimum, most = choices.get("minimum", MINIMUM), choices.get("most")
+    how_often = {1: "", 2: " twice"}.get(minimum, f" {minimum} times")
+    left_out, more = f"do not occur{how_often} in train", "a larger training set"
+    if minimum > 1:
+        more += f", or --minimum {minimum - 1},"
+    if most is not None:
+        left_out += f", or are not among its {most:,} most frequent tokens,"
+        more = more.rstrip(",") + ", or a larger --most,"
+    return (f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more.",)
 
 
 def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[Any]) -> tuple[Any, Any]:

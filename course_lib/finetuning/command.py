@@ -139,6 +139,7 @@ def train(arguments: argparse.Namespace) -> int:
     from course_lib import training, zoo
     from course_lib.datasets import load_dataset, problems
     from course_lib.finetuning import TASKS, Reading, fine_tune, train_classifier
+    from course_lib.finetuning.classifiers import unknown_note
     from course_lib.pretrained import ONE_THAT_IS_HERE
 
     task = arguments.task
@@ -188,10 +189,7 @@ def train(arguments: argparse.Namespace) -> int:
                 given["encoder"] = arguments.encoder
             with _plainly():
                 tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
-            if main:
-                for note in tuned.data.notes[len(data.notes) :]:
-                    print(note, file=sys.stderr)
-                _say_unknown(tuned, data, arguments)
+            tuned.notes += unknown_note(tuned, data, given)
         else:
             size = 32 if arguments.batch_size is None else arguments.batch_size
             with _plainly():
@@ -214,6 +212,8 @@ def train(arguments: argparse.Namespace) -> int:
     except (ValueError, TypeError) as error:  # a choice that makes no sense: its sentence, without library frames
         raise error if isinstance(error, CourseError) else DataError(str(error)) from error
     if main:
+        for note in tuned.notes:
+            print(note, file=sys.stderr)
         if tuned.history is not None:
             print(tuned.history)
         if next(iter(data.test), None) is not None:
@@ -305,28 +305,6 @@ def _option(given: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, {"True": True, "False": False}.get(value, value)  # as Python writes them, and JSON does not
-
-
-def _say_unknown(tuned: Any, data: Any, arguments: argparse.Namespace) -> None:
-    from course_lib import zoo
-    from course_lib.finetuning.classifiers import MINIMUM, TOO_UNKNOWN, unknown_share
-
-    if zoo.reads_bert(arguments.model):
-        return  # which was said before the training
-    part = "dev" if len(data.dev) else "train"
-    share = unknown_share(data.splits[part].texts[:2000], tuned.tokenizer)
-    if share <= TOO_UNKNOWN:
-        return
-    minimum = MINIMUM if arguments.minimum is None else arguments.minimum
-    how_often = {1: "", 2: " twice"}.get(minimum, f" {minimum} times")
-    left_out, more = f"do not occur{how_often} in train", "a larger training set"
-    if minimum > 1:
-        more += f", or --minimum {minimum - 1},"
-    if arguments.most is not None:
-        left_out += f", or are not among its {arguments.most:,} most frequent tokens,"
-        more = more.rstrip(",") + ", or a larger --most,"
-    said = f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more."
-    print(said, file=sys.stderr)
 
 
 def _compare(arguments: argparse.Namespace, data: Any, shared: dict[str, Any]) -> int:

@@ -23,10 +23,10 @@ from statistics import mean
 from time import perf_counter
 from typing import Any
 
-from course_lib import training
+from course_lib import devices, training
 from course_lib.datasets import SPLITS
 from course_lib.errors import CourseError, DataError
-from course_lib.finetuning.classifiers import check_frozen, encoder_of, train_classifier
+from course_lib.finetuning.classifiers import check_frozen, encoder_of, train_classifier, unknown_note
 from course_lib.finetuning.languages import LanguageWarning, poor_match
 from course_lib.finetuning.tasks import check_dataset
 from course_lib.finetuning.tuned import FineTuned, fingerprint
@@ -129,7 +129,7 @@ class Leaderboard:
             writer.writerows(rows)
         part.replace(folder / "leaderboard.csv")
         every = {row.model: list(row.accuracies) for row in self.rows}
-        told = {"part": self.part, "texts": self.texts, "rows": rows, "accuracies": every, "notes": list(self.notes), "versions": training.versions()}  # fmt: skip
+        told = {"part": self.part, "texts": self.texts, "rows": rows, "accuracies": every, "notes": list(self.notes), "machine": devices.machine(), "versions": training.versions()}  # fmt: skip
         part = folder / "leaderboard.json.part"
         part.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(folder / "leaderboard.json")
@@ -193,6 +193,10 @@ def leaderboard(
             for seed in seeds:
                 place = None if folder is None else folder / f"{name}-seed{seed}"
                 runs.append(_run(name, data, examples, seed, place, resume, fitting, origin))
+                for note in runs[-1].get("notes", ()):
+                    if note not in notes:  # models over word vectors have the same vocabulary
+                        notes.append(note)
+                        say(note)
         except CourseError as error:
             notes.append(f"{name} is left out: {error}")
             say(notes[-1])
@@ -259,6 +263,7 @@ def _run(
         "parameters": sum(parameter.numel() for parameter in tuned.model.parameters()),
         "seconds": seconds,
         "texts_a_second": _speed(tuned, [example.text for example in examples]),
+        "notes": [*tuned.notes, *unknown_note(tuned, data, choices)],
         "bytes": sum(p.numel() * p.element_size() for p in tuned.model.state_dict().values()),
     }
     if done is not None:

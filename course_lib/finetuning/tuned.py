@@ -86,6 +86,7 @@ class FineTuned:
     ) -> None:
         self.model, self.tokenizer, self.task = model, tokenizer, task
         self.data, self.history, self.precision = data, history, precision
+        self.notes: tuple[str, ...] = ()  # sentences: what training cut of its texts, or lacked
 
     @classmethod
     def load(cls, folder: str | Path) -> FineTuned:
@@ -408,6 +409,7 @@ def fine_tune(
             made_from=origin,
         )
     tuned = FineTuned(model, tokenizer, kind, data=data, history=history, precision=recipe.precision)
+    tuned.notes = tuple(f"train: {note}" for note in train.notes)
     if folder is not None and training.is_main_process():
         tuned._write_card(
             folder,

@@ -402,6 +402,26 @@ def test_the_leaderboard_leaves_out_what_cannot_be_had_and_goes_on(data, tiny, t
         leaderboard(other, ["TextCNN"], seeds=(0, 1), output=tmp_path / "out", resume=True, **choices)
 
 
+def test_all_models_say_what_one_says(tmp_path, capsys) -> None:
+    """Texts that are cut, tokens without vectors, tokens that train lacks; the machine stands with the seconds."""
+    train = Examples([Example("rain falls now", 0), Example("goal scored now " + "again " * 600, 1)] * 4)
+    dev = Examples([Example("rain falls here", 0), Example("goal unheard", 1)])
+    write_dataset(Dataset("here", ("a", "b"), train, dev, dev, "classification", "made"), tmp_path / "data")
+    (tmp_path / "rain.vec").write_text("1 2\nnow 0.5 1\n", encoding="utf-8")
+    command = ["train", "--data", str(tmp_path / "data"), "--steps", "1", "--vectors", str(tmp_path / "rain.vec")]
+    expected = (
+        "train: 4 of 8 texts are longer than 512 tokens and were cut.",
+        "6 of 8 tokens have no vector in 'rain.vec' and begin at random.",
+        "of the tokens of dev do not occur twice in train and are read as [UNK]",
+    )
+    for model in (["TextCNN"], ["all", "--models", "TextCNN", "FastText"]):
+        assert main([*command, "--model", *model, "--output", str(tmp_path / model[0])]) == 0
+        said = capsys.readouterr().err
+        assert [said.count(sentence) for sentence in expected] == [1, 1, 1], said
+    told = json.loads((tmp_path / "all" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert "cores" in told["machine"] and "GiB" in told["machine"]
+
+
 def test_the_leaderboard_needs_something_to_compare_on(data) -> None:
     part = data["classification"].train
     without = Dataset("here", ("a", "b"), part, Examples([]), Examples([]), "classification", "made")

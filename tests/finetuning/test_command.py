@@ -42,6 +42,13 @@ def test_train_says_what_it_found_and_where_the_model_is(tiny, data, tmp_path, c
     assert list((tmp_path / "out" / "tensorboard").iterdir())
 
 
+def test_train_says_what_was_cut(tiny, data, tmp_path, capsys) -> None:
+    write_dataset(data["classification"], tmp_path / "data")
+    arguments = ["train", "--model", str(tiny), "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    assert main([*arguments, *OPTIONS, "--max-tokens", "4"]) == 0
+    assert "train: 12 of 12 texts are longer than 4 tokens and were cut." in capsys.readouterr().err
+
+
 def test_the_help_names_the_defaults_that_are_used(capsys, monkeypatch) -> None:
     from course_lib import zoo
     from course_lib.training import FINE_TUNING
