@@ -17,9 +17,12 @@ from typing import Any
 
 from course_lib.datasets import Choice, Dataset, Summary, describe, problems
 from course_lib.datasets.examples import texts_of
+from course_lib.errors import DataError
 from course_lib.finetuning.answers import Answers
-from course_lib.finetuning.languages import TOO_MANY_PIECES, TOO_UNKNOWN, pieces_a_word, usual_encoder
+from course_lib.finetuning.classifiers import MINIMUM
+from course_lib.finetuning.languages import TOO_MANY_PIECES, TOO_UNKNOWN, pieces_a_word, unknown_share, usual_encoder
 from course_lib.plots import Table
+from course_lib.vocabulary import make_vocabulary, usual_unit
 
 _UNEVEN = 10  # times as many examples of one label as of another
 
@@ -121,6 +124,7 @@ def inspect_data(
         (
             *_balance(data, summary),
             *_unknown(tokens, encoder, pieces_a_word(some, tokenizer)),
+            *_words(data, most),
             *_length(data, tokens, limit),
         ),
         tuple(problems(data)),
@@ -191,6 +195,33 @@ def _unknown(tokens: tuple[Tokens, ...], encoder: str, pieces: float) -> list[st
         f"{found}: its vocabulary was made for another language or other texts; take another encoder (--encoder), or a model "
         "over word vectors such as TextCNN."
     ]
+
+
+def _words(data: Dataset, most: int | None) -> list[str]:
+    """What the vocabulary of a model over word vectors, which is made from train, would not know of the other parts."""
+    if data.task != "classification":
+        return []
+    texts = {
+        name: [text if pair is None else f"{text} {pair}" for text, pair in ((e.text, e.pair) for e in some)]
+        for name, part in data.splits.items()
+        if (some := list(itertools.islice(part, most)))
+    }
+    if "train" not in texts:
+        return []
+    unit = usual_unit(texts["train"])
+    try:
+        tokenizer = make_vocabulary(texts["train"], unit, minimum=MINIMUM)
+    except DataError as error:
+        return [f"A model over word vectors, such as TextCNN, needs --minimum 1 here: {error}"]
+    if len(texts) == 1:
+        return []
+    shares = [
+        f"{unknown_share(some, tokenizer):.1%} of the tokens of {name}"
+        for name, some in texts.items()
+        if name != "train"
+    ]
+    known = f"the {len(tokenizer) - 2:,} {unit} that occur twice in train"
+    return [f"A model over word vectors, such as TextCNN, would know {known}, and not {' and '.join(shares)}."]
 
 
 def _length(data: Dataset, tokens: tuple[Tokens, ...], limit: int) -> list[str]:
