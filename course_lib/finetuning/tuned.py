@@ -35,6 +35,7 @@ from course_lib.finetuning.tags import Tags
 from course_lib.finetuning.tasks import Prepared, Reading, Task, WrongInput, check_dataset, check_examples
 from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
+from course_lib.finetuning.waiting import as_they_come as given_slowly
 from course_lib.finetuning.words import MaskedWords, NextWords
 from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher
 from course_lib.vocabulary import check_vocabulary, vocabulary_digest
@@ -191,11 +192,18 @@ class FineTuned:
         return list(self.predict_stream([inputs] if one else inputs, probabilities=probabilities, why=why))
 
     def predict_stream(
-        self, inputs: Iterable[Any], *, probabilities: bool = False, why: bool = False, named: bool = False
+        self,
+        inputs: Iterable[Any],
+        *,
+        probabilities: bool = False,
+        why: bool = False,
+        named: bool = False,
+        as_they_come: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """As `predict`, of any number of inputs: some hundred are held at a time.
 
         `named` inputs are pairs: what sentences shall call the input, such as "Line 3 of 'texts.txt'", and the input.
+        `as_they_come` does not wait for some hundred, but answers what is there: for inputs that come slowly.
         """
         if (probabilities or why) and not isinstance(self.task, Classification):
             raise DataError(
@@ -203,7 +211,7 @@ class FineTuned:
                 "there for classification."
             )
         waiting = iter(inputs if named else ((f"Input {number}", given) for number, given in enumerate(inputs)))
-        while chunk := list(islice(waiting, _CHUNK)):
+        for chunk in given_slowly(waiting, _CHUNK) if as_they_come else _chunks(waiting):
             try:
                 found = self._predict(self.task.examples([given for _, given in chunk]), probabilities, why)
             except WrongInput as error:
@@ -256,6 +264,11 @@ class FineTuned:
         part = folder / (CARD + ".part")
         part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(folder / CARD)
+
+
+def _chunks(inputs: Iterator[Any]) -> Iterator[list[Any]]:
+    while chunk := list(islice(inputs, _CHUNK)):
+        yield chunk
 
 
 def answers(model: nn.Module, batches: Any, task: Task, precision: str = "float32") -> dict[str, Tensor]:

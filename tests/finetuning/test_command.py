@@ -2,9 +2,12 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import shutil
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -145,6 +148,90 @@ def test_a_table_may_have_more_rows_than_the_vocabulary_has_tokens(tokenizer, da
     assert FineTuned.load(tmp_path / "out").predict("rain")
 
 
+def test_the_column_of_the_texts_is_given_as_in_training(trained, tmp_path, capsys) -> None:
+    model = ["predict", "--model", str(trained / "out"), "--file"]
+    (tmp_path / "a.csv").write_text("body,text\nrain,1\nsun,2\n", encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text('{"body": "rain", "text": 1}\n{"body": "sun"}\n', encoding="utf-8")
+    (tmp_path / "a.txt").write_text("rain\n", encoding="utf-8")
+    for name in ("a.csv", "a.jsonl"):
+        assert main([*model, str(tmp_path / name), "--columns", "text=body"]) == 0
+        assert [one["text"] for one in lines(capsys)] == ["rain", "sun"]
+    for name, given, words in (
+        ("a.csv", "text=bdy", "has no column 'bdy' (did you mean 'body'?)"),
+        ("a.csv", "question=body", "columns has the field 'question'; the fields of this task are text, pair"),
+        ("a.jsonl", "question=body", "columns has the field 'question'; the fields of this task are text, pair"),
+        ("a.jsonl", "text=nothing", "Line 1 of"),
+        ("a.txt", "text=body", "--columns is for tables and JSON lines, and line 1 of"),
+        ("a.csv", "text", "--columns has 'text'"),
+    ):
+        assert main([*model, str(tmp_path / name), "--columns", given]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["predict", "--model", str(trained / "out"), "--text", "a", "--columns", "text=body"]) == 1
+    assert "--columns goes with --file" in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_text(trained, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\ufeffrain\n".encode()), encoding="ascii"))
+    assert main(["predict", "--model", str(trained / "out"), "-"]) == 0
+    assert [one["text"] for one in lines(capsys)] == ["rain"]
+
+
+def test_empty_lines_are_counted_and_nothing_is_an_error(trained, tmp_path, capsys, monkeypatch) -> None:
+    model = ["predict", "--model", str(trained / "out")]
+    (tmp_path / "a.txt").write_text("rain\n\n  \nsun\n", encoding="utf-8")
+    assert main([*model, "--file", str(tmp_path / "a.txt")]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2 and said.err == "2 empty lines were left out.\n"
+    for text in ("", "\n\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        assert main([*model, "-"]) == 1
+        assert capsys.readouterr().err == "DataError: Standard input has no text; give at least one.\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("rain\n\n"))
+    assert main([*model, "-", "--table"]) == 0
+    assert capsys.readouterr().err == "1 empty line was left out.\n"
+
+
+def test_a_line_of_standard_input_is_answered_when_it_comes(trained) -> None:
+    """While the pipe is open, as of a program that writes a line now and then, or a person who types."""
+    command = [sys.executable, "-m", "course_lib", "predict", "--model", str(trained / "out"), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for text in ("rain", "sun", "das Wetter für 天"):
+            process.stdin.write(f"{text}\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["text"] == text
+        process.stdin.write(b"goal\n\xff\nsun\n")
+        process.stdin.flush()  # and the pipe stays open
+        assert json.loads(process.stdout.readline())["text"] == "goal"
+        said = process.stderr.read().decode()
+        assert process.wait(30) == 1
+        assert said == "DataError: Line 5 of standard input is not UTF-8; save it as UTF-8.\n"
+
+
+def test_inputs_are_handed_on_as_they_come() -> None:
+    from course_lib.finetuning.waiting import as_they_come
+
+    go_on = threading.Event()
+
+    def items():
+        yield from range(3)
+        go_on.wait(30)
+        yield from range(3, 10)
+        raise OSError("gone")
+
+    found = []
+    chunks = as_they_come(items(), 4)
+    with pytest.raises(OSError, match="gone"):
+        while True:
+            found.append(next(chunks))
+            if sum(map(len, found)) == 3:
+                go_on.set()
+    assert [item for chunk in found for item in chunk] == list(range(10))
+    assert all(1 <= len(chunk) <= 4 for chunk in found) and list(as_they_come([], 4)) == []
+    endless = as_they_come(itertools.count(), 4)
+    next(endless)
+    endless.close()
+
+
 def test_predictions_come_as_the_inputs_do(trained) -> None:
     """Nothing waits for the end of a long file: the first answers are there before the last input is read."""
     from course_lib.finetuning import FineTuned
@@ -218,7 +305,14 @@ def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
             "Line 4 of 'FILE' has 1 column ('rain') where the first line has 2",
         ),
         ("a.jsonl", "[" * 100_000 + "\n", "Line 1 of 'FILE' is no JSON object"),
-        ("a.csv", "body,other\nrain,1\n", "has no text"),
+        (
+            "a.csv",
+            "body,other\nrain,1\n",
+            "'FILE' has the columns body, other, and none is called text: rename it, or say which",
+        ),
+        ("a.csv", "body,other\nrain,1\nsun,1\n", "which it is, as in --columns text=body."),
+        ("a.tsv", "headline\tlabel\nrain\t1\n", "'FILE' has the columns headline, label, and none is called text"),
+        ("a.txt", "\n \n", "'FILE' has no text; give at least one."),
         (
             "a.txt",
             "rain\ngoal\tmatch\n",
