@@ -224,6 +224,10 @@ def _read_headlines(files: Files, task: str | None, streaming: bool) -> Found | 
         origin = ""
         why = f"{lines} and {LABELS_FILE} has {counted(len(kinds.names), 'name')}: classification"
     else:
+        if next(labelled.headline_labels(files.first), None) is None:
+            raise DataError(
+                f"'{files.first}' has no labels, and classification needs them: write a text, a tab and a label a line."
+            )
         kinds = labelled.infer_labels(labelled.headline_labels(files.first), str(files.first), task)
         if kinds.task != "classification":
             return None

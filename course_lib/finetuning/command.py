@@ -130,6 +130,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     zoo.add_argument("--seeds", type=int, default=1, help="with --model all: train each with so many seeds (1)")
 
 
+_SEEDS = 2**62  # torch takes 64 bits, and each epoch counts on from its seed
 _RECIPE = (
     "epochs", "steps", "learning_rate", "weight_decay", "schedule", "warmup", "accumulate", "clip", "precision", "layer_decay",
     "head_learning_rate", "evaluate_every", "save_every", "metric", "patience",
@@ -152,6 +153,12 @@ def train(arguments: argparse.Namespace) -> int:
     if of_zoo and task is None:
         task = "classification"
     _check_zoo_options(arguments, of_zoo)
+    if abs(arguments.seed) >= _SEEDS:
+        raise DataError(f"--seed is {arguments.seed}; a whole number between -2**62 and 2**62 is needed.")
+    if arguments.streaming and arguments.steps is None and not (arguments.schedule or "").startswith("constant"):
+        raise DataError(
+            "--streaming does not hold the examples, so their number is not known before they were read: give --steps."
+        )
     if task is not None and task not in TASKS:
         raise DataError(f"There is no task {task!r}; it may be {', '.join(TASKS)}, or left out to be guessed.")
     data = load_dataset(

@@ -267,6 +267,18 @@ def test_predictions_come_as_the_inputs_do(trained) -> None:
         ),
         (["train", "--data", "DATA", "--output", "NEW", "--task", "tagging"], "There is no task 'tagging'"),
         (["train", "--data", "DATA", "--output", "NEW", "--columns", "text"], "--columns has 'text'"),
+        (
+            ["train", "--data", "DATA", "--output", "NEW", "--seed", "99999999999999999999999"],
+            "--seed is 99999999999999999999999; a whole number between -2**62 and 2**62 is needed",
+        ),
+        (
+            ["train", "--data", "DATA", "--output", "NEW", "--streaming"],
+            "is not known before they were read: give --steps",
+        ),
+        (
+            ["train", "--data", "DATA", "--output", "NEW", "--model", "TextCNN", "--max-tokens", "0"],
+            "max_tokens is 0; at least 1 token of the text is needed.",
+        ),
         (["train", "--data", "DATA", "--output", "NEW", "--model", "no/where-at-all"], "no/where-at-all"),
     ],
 )
@@ -299,6 +311,8 @@ def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
         ("a.txt", "rain\tweather\n", "Line 1 of 'FILE' has the label 'weather' after its tab"),
         ("a.jsonl", '{"text": "rain"}\n' * 600 + '{"text": null}\n', "Line 601 of 'FILE' has no text"),
         ("a.jsonl", '{"text": ["rain", "sun"]}\n', "Line 1 of 'FILE' has a list as text"),
+        ("a.jsonl", '{"text": 5}\n', "Line 1 of 'FILE' has an int as text"),
+        ("a.jsonl", "5\n", "Line 1 of 'FILE' is an int; a dictionary with text"),
         (
             "a.csv",
             'text,other\n"rain,\nsun",1\nrain\n',
