@@ -384,7 +384,7 @@ def test_a_second_text_is_taken_where_nobody_knows_what_the_model_was_trained_on
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("classification", [3], "Input 0 is a int; a dictionary with text, and pair if you like is expected"),
+        ("classification", [3], "Input 0 is an int; a dictionary with text, and pair if you like is expected"),
         ("classification", ["a", {"pair": "b"}], "Input 1 has no text"),
         (
             "classification",
@@ -411,9 +411,9 @@ def test_a_second_text_is_taken_where_nobody_knows_what_the_model_was_trained_on
         ),
         ("masked-words", [("[MASK]", "b")], "Input 0 has 2 parts; no more than text can be read"),
         ("choices", [{"question": "What?", "choices": {"a": "b", "c": "d"}}], "Input 0 needs choices, a list"),
-        ("classification", ["a"] * 520 + [5], "Input 520 is a int"),
+        ("classification", ["a"] * 520 + [5], "Input 520 is an int"),
         ("masked-words", ["[MASK]"] * 520 + ["none"], r"Input 520 has no \[MASK\]"),
-        ("classification", [{"text": 4}], "Input 0 has a int as text; a text is expected"),
+        ("classification", [{"text": 4}], "Input 0 has an int as text; a text is expected"),
         ("answers", ["Where?"], "Input 0 has no context; a dictionary with question and context is expected"),
         ("choices", [("What?", ["one"])], "Input 0 needs choices, a list of at least two texts"),
         ("choices", ["What?"], "Input 0 has no choices"),
