@@ -187,7 +187,12 @@ def leaderboard(
         fitting = _fitting(zoo.reads_bert(name), choices)
         runs = []
         try:
-            if zoo.reads_bert(name) and (said := _poor_match(name, data, choices.get("encoder"), matches)):
+            done = [resume and folder is not None and (folder / f"{name}-seed{s}" / _RUN).is_file() for s in seeds]
+            if (
+                zoo.reads_bert(name)
+                and not all(done)
+                and (said := _poor_match(name, data, choices.get("encoder"), matches))
+            ):
                 notes.append(said)
                 say(said)
             for seed in seeds:
