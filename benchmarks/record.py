@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from course_lib.devices import machine
+
 RESULTS = Path(__file__).parent / "results"
-
-
-def machine() -> str:
-    """This machine in a few words: processor, cores, memory; and the graphics card, if there is one."""
-    import psutil
-    import torch
-
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    card = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}{card}"
 
 
 def versions() -> dict[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,3 +73,18 @@ def reckoning(model: nn.Module, precision: str) -> AbstractContextManager[None]:
     device = torch.device("cpu") if weight is None else weight.device
     half = precision == "bfloat16" or (precision == "auto" and native_bfloat16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def machine() -> str:
+    """This machine in a few words: processor, cores, memory; and the graphics card, if there is one."""
+    import psutil
+    import torch
+
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    card = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}{card}"

@@ -114,7 +114,8 @@ def find_model(name_or_path: str | Path | None = None, *, download: bool = True,
         try:
             return _find_named(chosen, download, vocabulary)
         except ModelFilesError as error:
-            raise type(error)(f"COURSE_MODEL={chosen}: {error}") from error
+            said = str(error).replace(ONE_THAT_IS_HERE, "leave COURSE_MODEL unset for the embedded model")
+            raise type(error)(f"COURSE_MODEL={chosen}: {said}") from error
     if name_or_path == "embedded":
         return _find_embedded()
     return _find_named(name_or_path, download, vocabulary)
@@ -277,10 +278,8 @@ def _find_on_hub(name: str, download: bool) -> ModelFiles:
     return _download(hub, errors, name)
 
 
-_WHAT_TO_DO = (
-    "connect once so that it can be downloaded, give the folder of a downloaded model, or leave COURSE_MODEL unset "
-    "for the embedded model"
-)
+ONE_THAT_IS_HERE = "take one that is here, 'mini_bert_zh' for Chinese or 'embedded' for English"
+_WHAT_TO_DO = f"connect once so that it can be downloaded, give the folder of a downloaded model, or {ONE_THAT_IS_HERE}"
 
 
 def offline_variable() -> str | None:
@@ -335,8 +334,8 @@ def _hub_error(errors: Any, name: str, error: Exception) -> ModelFilesError:
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return ModelFilesError(
-            f"There is neither a folder nor a public model on the hub named '{name}'{_did_you_mean(name)}; check the spelling, give the folder of a downloaded model, or leave COURSE_MODEL "
-            "unset for the embedded model."
+            f"There is neither a folder nor a public model on the hub named '{name}'{_did_you_mean(name)}; check the spelling, give "
+            f"the folder of a downloaded model, or {ONE_THAT_IS_HERE}."
         )
     cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ else error
     said = (str(cause).strip().splitlines() or [""])[0].rstrip(".")
@@ -721,7 +720,8 @@ def _check_tokenizer(
     # transformers adds special tokens that a vocabulary lacks, with numbers that the model has never seen.
     own = stated | set(tokenizer.backend_tokenizer.get_vocab(with_added_tokens=False))
     special = (tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token, tokenizer.unk_token, tokenizer.mask_token)
-    missing = [str(token) for token in special if token not in own]
+    usual = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")  # for a tokenizer that has no such token at all
+    missing = [token or name for name, token in zip(usual, special, strict=True) if token not in own]
     if missing:
         raise ModelFilesError(
             f"{where} lacks {', '.join(missing)}: it is not the vocabulary of a BERT, or is cut off; download it again."

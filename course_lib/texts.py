@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 
+def a_kind(value: Any) -> str:
+    """What a value is, with its article: "a list", "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 def text_fault(value: Any) -> tuple[str, str] | None:
     r"""What a value is that is no text for a tokenizer, and what to do: two ends of a sentence. None: nothing is wrong.
 
@@ -13,7 +19,7 @@ def text_fault(value: Any) -> tuple[str, str] | None:
     none of them, and the tokenizers take nothing else.
     """
     if not isinstance(value, str):
-        return f"a {type(value).__name__}", "a text is expected"
+        return a_kind(value), "a text is expected"
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:

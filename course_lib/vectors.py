@@ -11,7 +11,9 @@ A text file is read line by line, and only the rows of the vocabulary are kept, 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from course_lib.errors import DataError
 
+_LOOKED_AT = 100  # lines of a text file from which the numbers a word are counted
 _SPECIAL = {"[PAD]": ("<PAD>", "<pad>"), "[UNK]": ("<UNK>", "<unk>")}  # what other vocabularies call ours
 
 
@@ -56,7 +59,8 @@ def load_vectors(
         vocabulary: the words of an .npz with rows alone: a list, or a file with a word a line.
 
     Raises:
-        DataError: there is no such file, or it holds something else, or none of the tokens; words for a file that has them.
+        DataError: there is no such file, or it holds something else, or none of the tokens, or a number that is none (nan,
+            inf) of one of them; words for a file that has them.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -81,7 +85,7 @@ def load_vectors(
         if number in rows:
             twice += 1
         else:
-            rows[number] = row
+            rows[number] = _finite(row, word, path)
     if dimension is not None and size != dimension:
         raise DataError(
             f"'{path}' has {size} numbers a word, and {dimension} were asked for: give another file, or that dimension."
@@ -93,7 +97,8 @@ def load_vectors(
             "are its words words, and the vocabulary's characters, or the other way round?"
         )
     known = torch.stack(list(rows.values()))
-    matrix = torch.randn(len(tokens), size, generator=torch.Generator().manual_seed(seed)) * known.std()
+    spread = known.std() if known.numel() > 1 else known.abs()  # one number has none
+    matrix = torch.randn(len(tokens), size, generator=torch.Generator().manual_seed(seed)) * spread
     matrix[0] = 0.0
     matrix[list(rows)] = known
     missing = tuple(token for number, token in enumerate(tokens) if number > 0 and number not in rows)
@@ -105,6 +110,16 @@ def load_vectors(
     if missing:
         notes.append(f"{len(missing):,} of {len(tokens):,} tokens have no vector in '{path.name}' and begin at random.")
     return Vectors(matrix, len(rows), missing, tuple(notes))
+
+
+def _finite(row: Tensor, word: str, path: Path) -> Tensor:
+    wrong = row[~torch.isfinite(row)]
+    if len(wrong):
+        raise DataError(
+            f"'{path}' has {wrong[0].item()} among the numbers of the word {word!r}, from which no model can learn: take the "
+            "word out, or get the file again."
+        )
+    return row
 
 
 def _from_npz(path: Path, vocabulary: str | Path | Sequence[str] | None) -> Iterator[tuple[str, Tensor | None]]:
@@ -133,7 +148,10 @@ def _from_npz(path: Path, vocabulary: str | Path | Sequence[str] | None) -> Iter
         raise DataError(
             f"'{path}' has vectors of shape {rows.shape} and there are {len(words):,} words: a row for each word is needed."
         )
-    table = torch.from_numpy(rows.astype("float32"))
+    if rows.dtype.kind not in "fiu":
+        raise DataError(f"'{path}' has vectors of the type {rows.dtype.str}; numbers are needed: save it as float32.")
+    with np.errstate(over="ignore"):  # what is too large becomes inf, and is said
+        table = torch.from_numpy(rows.astype("float32"))
     yield from zip(words, table, strict=True)
 
 
@@ -152,24 +170,67 @@ def _words(vocabulary: str | Path | Sequence[str]) -> list[str]:
 
 def _from_text(path: Path) -> Iterator[tuple[str, Tensor | None]]:
     """(word, row), or (line, None) where a line is no word with numbers."""
-    size = 0
     with _opened(path) as file:
-        for number, line in enumerate(_lines(file, path)):
-            parts = line.rstrip("\r\n").rstrip(" ").split(" ")
-            if number == 0 and len(parts) == 2 and all(part.isdigit() for part in parts):
-                size = int(parts[1])
-                continue
-            size = size or len(parts) - 1
-            word, numbers = " ".join(parts[: len(parts) - size]), parts[len(parts) - size :]  # a word may hold blanks
+        lines = _lines(file, path)
+        first = list(itertools.islice(lines, _LOOKED_AT))
+        size, begin = _numbers_a_word(first, path)
+        for line in itertools.chain(first[begin:], lines):
+            parts = _parts(line)
+            word, numbers = " ".join(parts[:-size]), parts[-size:]  # a word may hold blanks
             try:
                 row = torch.tensor([float(n) for n in numbers])
             except ValueError:
                 yield line, None
                 continue
-            yield (word, row) if word and len(row) == size > 1 else (line, None)
+            yield (word, row) if word and len(row) == size else (line, None)
 
 
-def _lines(file: TextIO, path: Path) -> Iterable[str]:
+def _numbers_a_word(first: list[str], path: Path) -> tuple[int, int]:
+    """(E, the place of the first word) from the first lines of a text file: E is what most of them have.
+
+    Raises:
+        DataError: the file is empty, or has no numbers, or others than its first line says.
+    """
+    if not any(line.strip() for line in first):
+        raise DataError(f"'{path}' is empty; a word and its numbers a line are expected.")
+    head = _parts(first[0])
+    stated = int(head[1]) if len(head) == 2 and all(part.isdigit() for part in head) else None
+    begin = 0 if stated is None else 1
+    counts = [_numbers_after(_parts(line)) for line in first[begin:]]
+    if not counts:
+        raise DataError(f"'{path}' has a first line and no words after it; it is cut off: get it again.")
+    size = Counter(counts).most_common(1)[0][0]
+    if size < 2:
+        begin += counts.index(size)
+        raise DataError(
+            f"Line {begin + 1} of '{path}' has {'no numbers' if size == 0 else 'only one number'} after its word "
+            f"({_parts(first[begin])[0]!r}); a word and its numbers, with blanks between them, are expected."
+        )
+    if stated not in (None, size):
+        raise DataError(
+            f"'{path}' has rows of {size} numbers, beginning with line {counts.index(size) + begin + 1}, where its first line says "
+            f"{stated}: mend that line, or get the file again."
+        )
+    return size, begin
+
+
+def _parts(line: str) -> list[str]:
+    return line.rstrip("\r\n").rstrip(" ").split(" ")
+
+
+def _numbers_after(parts: list[str]) -> int:
+    """How many numbers stand at the end of a line, its first word not among them."""
+    count = 0
+    for part in reversed(parts[1:]):
+        try:
+            float(part)
+        except ValueError:
+            break
+        count += 1
+    return count
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
     try:
         yield from file
     except (OSError, EOFError, UnicodeDecodeError) as error:

@@ -12,6 +12,7 @@ A token that is rarer than `minimum` is left out, so that [UNK] is met in traini
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -94,6 +95,35 @@ def load_vocabulary(folder: str | Path) -> PreTrainedTokenizerFast:
         return _wrapped(Tokenizer.from_str(path.read_text(encoding="utf-8")))
     except Exception as error:  # tokenizers raises plain Exception
         raise ModelFilesError(f"'{path}' is damaged ({error}); train again, or copy it again.") from error
+
+
+def vocabulary_digest(tokenizer: Any) -> str:
+    """A short digest of all tokens in the order of their ids: a model's table fits this vocabulary and no other."""
+    ordered = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return hashlib.blake2b(repr(ordered).encode(errors="surrogatepass"), digest_size=8).hexdigest()
+
+
+def check_vocabulary(tokenizer: Any, folder: str | Path, digest: str | None, rows: int | None) -> None:
+    """Is the tokenizer in a folder the one that its model was trained with?
+
+    Args:
+        digest: `vocabulary_digest`, as the model's card has it; None of an old card.
+        rows: of the model's table, V, which count where there is no digest. There may be more of them than tokens.
+
+    Raises:
+        ModelFilesError: it is another one.
+    """
+    if digest is not None:
+        if vocabulary_digest(tokenizer) != digest:
+            raise ModelFilesError(
+                f"The vocabulary in '{folder}' is not the one that the model was trained with, so its ids mean other tokens: "
+                "copy the tokenizer that was saved with the model, or train again."
+            )
+    elif rows is not None and max(tokenizer.get_vocab().values()) >= rows:
+        raise ModelFilesError(
+            f"The vocabulary in '{folder}' has {len(tokenizer):,} tokens, and the model has rows for {rows:,}: copy the "
+            "tokenizer that was saved with the model, or train again."
+        )
 
 
 def _tokenizer(tokens: dict[str, int], unit: str, lowercase: bool) -> Any:

@@ -12,6 +12,13 @@ def row(n: int) -> list[int]:
     return [CLS, *range(1, n + 1), SEP]
 
 
+def test_without_special_tokens_one_token_is_enough() -> None:
+    assert cut([5, 6, 7], 1, special=False) == [5]
+    for how in ("head", "tail", "head+tail"):
+        with pytest.raises(ValueError, match=r"max_tokens is 0; at least 1 token of the text is needed\."):
+            cut([5, 6, 7], 0, how, special=False)
+
+
 def test_each_way_of_cutting_keeps_what_it_says() -> None:
     assert cut(row(11), 6) == [CLS, 1, 2, 3, 4, SEP]
     assert cut(row(11), 6, "tail") == [CLS, 8, 9, 10, 11, SEP]

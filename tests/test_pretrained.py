@@ -783,7 +783,13 @@ def test_offline_the_network_is_not_asked(hub, monkeypatch, variable):
     message = complaint(find_model, "bert-base-chinese")
     assert f"{variable} is set, so nothing is downloaded" in message
     assert "connect once" in message
-    assert "leave COURSE_MODEL unset" in message
+    assert "'mini_bert_zh' for Chinese" in message and "COURSE_MODEL" not in message
+    monkeypatch.setenv("COURSE_MODEL", "bert-base-chinese")
+    with pytest.raises(
+        ModelFilesError,
+        match=r"COURSE_MODEL=bert-base-chinese: .* or leave COURSE_MODEL unset for the embedded model\.",
+    ):
+        find_model("default")
     assert network.asked == []
 
 

@@ -93,6 +93,57 @@ def test_faults_are_said(tmp_path) -> None:
         load_vectors(tmp_path / "cut.vec.gz", TOKENS)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            "4 8\nrain 1 2 3 4 5\nsun 1 2 3 4 5\n",
+            r"rows of 5 numbers, beginning with line 2, where its first line says 8",
+        ),
+        (
+            "4 3\nrain 1 2 3 4 5\nsun 1 2 3 4 5\n",
+            r"rows of 5 numbers, beginning with line 2, where its first line says 3",
+        ),
+        ("", r"'.*v\.vec' is empty; a word and its numbers a line"),
+        ("\n\n", r"'.*v\.vec' is empty; a word and its numbers a line"),
+        ("4 8\n", r"'.*v\.vec' has a first line and no words after it"),
+        ("rain\nsun\ngoal\n", r"Line 1 of '.*v\.vec' has no numbers after its word \('rain'\); a word and its numbers"),
+        ("rain\tfall\nsun and moon\n", r"Line 1 of '.*v\.vec' has no numbers after its word"),
+        ("rain 1 2 3\nsun nan 2 3\n", r"'.*v\.vec' has nan among the numbers of the word 'sun'"),
+        ("rain 1 2 3\nsun 1 -inf 3\n", r"'.*v\.vec' has -inf among the numbers of the word 'sun'"),
+        ("rain 1 2 3\nsun 1 1e50 3\n", r"'.*v\.vec' has inf among the numbers of the word 'sun'"),
+    ],
+)
+def test_a_text_file_that_is_something_else_is_called_what_it_is(tmp_path, content, words) -> None:
+    (tmp_path / "v.vec").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        load_vectors(tmp_path / "v.vec", TOKENS)
+
+
+def test_a_first_row_with_a_blank_in_its_word_or_a_damaged_one_decides_nothing(tmp_path) -> None:
+    for first in ("New York 7 8 9", "goal 1"):
+        (tmp_path / "v.txt").write_text("\n".join([first, *LINES]), encoding="utf-8")
+        assert load_vectors(tmp_path / "v.txt", TOKENS).matrix.shape == (5, 3)
+
+
+def test_a_table_of_something_else_is_called_what_it_is(tmp_path) -> None:
+    words = np.array(["rain", "sun"])
+    for rows, said in (
+        (np.array([["1", "2"], ["3", "4"]]), r"'.*a\.npz' has vectors of the type <U1; numbers are needed"),
+        (np.array([[1.0, 2.0], [np.nan, 4.0]]), r"'.*a\.npz' has nan among the numbers of the word 'sun'"),
+        (np.array([[1.0, 2.0], [3.0, 1e300]]), r"'.*a\.npz' has inf among the numbers of the word 'sun'"),
+    ):
+        np.savez(tmp_path / "a.npz", words=words, vectors=rows)
+        with pytest.raises(DataError, match=said):
+            load_vectors(tmp_path / "a.npz", TOKENS)
+
+
+def test_one_number_has_no_spread_and_draws_rows_all_the_same(tmp_path) -> None:
+    np.savez(tmp_path / "a.npz", words=np.array(["rain"]), vectors=np.array([[0.5]]))
+    matrix = load_vectors(tmp_path / "a.npz", TOKENS).matrix
+    assert matrix[2].tolist() == [0.5] and bool(torch.isfinite(matrix).all()) and bool((matrix[[1, 3, 4]] != 0).all())
+
+
 @pytest.mark.skipif("COURSE_DATA" not in os.environ, reason="needs COURSE_DATA")
 def test_the_published_vectors_fit_the_published_characters() -> None:
     folder = Path(os.environ["COURSE_DATA"]) / "thucnews"

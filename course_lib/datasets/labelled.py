@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -233,7 +234,7 @@ def infer_labels(values: Iterable[str], place: str, task: str | None = None, *, 
         raise DataError(
             f"The labels of '{place}' are {len(counts):,} different ones in {total:,} examples, the first "
             f'{short(next(iter(counts)))}: is that the text? Say which column is which: columns={{"text": ..., '
-            '"label": ...}.'
+            '"label": ...} (--columns text=... label=...).'
         )
     return LabelKinds(task, tuple(sorted(counts)))
 
@@ -282,10 +283,13 @@ def labelled_fields(
         found = _by_place(names, rows, place)
     missing = [name for name in ("text", "label") if name not in found and name not in several]
     if missing:
-        example = ", ".join(f'"{name}": "..."' for name in missing)
+        free = [name for name in names if name not in found.values()]
+        likely = {"text": free[0] if free else "...", "label": free[-1] if free else "..."}
+        example = ", ".join(f'"{name}": "{likely[name]}"' for name in missing)
+        on_command_line = " ".join(shlex.quote(f"{name}={likely[name]}") for name in missing)
         raise DataError(
             f"'{place}' has the columns {', '.join(names)}, and none is known to be the {' or the '.join(missing)}; "
-            f"say which: columns={{{example}}}."
+            f"say which: columns={{{example}}} (--columns {on_command_line})."
         )
     order = [name for name in ("text", "pair", "label") if name in found]
     used = {*found.values(), *(many if several else ())}
@@ -297,7 +301,7 @@ def _by_place(names: Sequence[str], rows: list[dict[str, Any]], place: str) -> d
     if not 2 <= len(names) <= 3:
         raise DataError(
             f"'{place}' has {len(names)} columns and no header; two (text, label) or three (text, second text, label) are "
-            'expected, or say which is which by place from 0: columns={"text": 1, "label": 0}.'
+            'expected, or say which is which by place from 0: columns={"text": 1, "label": 0} (--columns text=1 label=0).'
         )
     first, last = ({row[name] for row in rows} for name in (names[0], names[-1]))
     texts = list(names[:-1])

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course_lib.datasets import answers, assembly, choices, documents, hub, labelled, tags
+from course_lib.datasets import answers, assembly, choices, documents, hub, labelled, tags, thucnews
 from course_lib.datasets.assembly import Found
 from course_lib.datasets.examples import SPLITS, TASKS, Dataset, Examples, content
 from course_lib.datasets.files import Stream, counted, numbered_lines, suffix
@@ -56,7 +56,7 @@ def load_dataset(
 
     Args:
         path_or_name: a folder; a file, which is split 80/10/10 by a hash of each example; or a name on the hub,
-            "owner/name" or "owner/name:configuration".
+            "owner/name" or "owner/name:configuration"; or "thucnews", wherever `find_thucnews` finds it.
         task: one of `TASKS`; guessed if not given.
         streaming: read the examples whenever they are asked for instead of keeping them. Everything is checked once
             at the beginning all the same.
@@ -65,6 +65,7 @@ def load_dataset(
 
     Raises:
         DataError: there is no such folder, file or name, or a line is not what it should be.
+        SetupError: "thucnews" is asked for and not here; the sentence says how to fetch it.
         ValueError: the task is none of `TASKS`.
         TypeError: neither a path nor a name is given.
     """
@@ -75,11 +76,14 @@ def load_dataset(
         near = difflib.get_close_matches(str(task), TASKS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"There is no task {task!r}{hint}; one of {', '.join(TASKS)} is expected, or None to guess.")
+    asked, path_or_name = path_or_name, _known_place(path_or_name)
     if hub.is_name(path_or_name, ENDINGS):
         return hub.load_from_hub(str(path_or_name), task, streaming=streaming, columns=columns or {})
     files = _find(Path(path_or_name).expanduser())
     found = _reader(files, task, columns or {})(files, task, columns or {}, streaming)
     notes = files.notes + found.notes
+    if path_or_name != asked:
+        notes.insert(0, f"'{asked}' was read from '{path_or_name}'.")
     if _WHOLE in found.parts:
         parts, note = _split(found.parts[_WHOLE], files.first, streaming)
         notes.append(note)
@@ -98,6 +102,14 @@ def _split(whole: Examples | Stream, path: Path, streaming: bool) -> tuple[dict[
 
 
 # ---------------------------------------------------------------------------------------------------- which files
+
+
+def _known_place(path_or_name: str | Path) -> str | Path:
+    """Where THUCNews is, if it is asked for by its name or by the place that it would be fetched to; else as it is."""
+    names = (Path(thucnews.NAME), thucnews.FOLDER)
+    if Path(path_or_name) in names and not Path(path_or_name).exists():
+        return thucnews.find_thucnews()
+    return path_or_name
 
 
 def _find(path: Path) -> Files:
@@ -212,6 +224,10 @@ def _read_headlines(files: Files, task: str | None, streaming: bool) -> Found | 
         origin = ""
         why = f"{lines} and {LABELS_FILE} has {counted(len(kinds.names), 'name')}: classification"
     else:
+        if next(labelled.headline_labels(files.first), None) is None:
+            raise DataError(
+                f"'{files.first}' has no labels, and classification needs them: write a text, a tab and a label a line."
+            )
         kinds = labelled.infer_labels(labelled.headline_labels(files.first), str(files.first), task)
         if kinds.task != "classification":
             return None

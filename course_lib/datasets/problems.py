@@ -9,20 +9,52 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course_lib.datasets.examples import Choice, Dataset, Document, Example, Question, TaggedSentence, content, texts_of
+from course_lib.datasets.files import short
 
 LONG = 100_000  # characters; BERT reads some 2,000 of them
 _NAMED = 5
+_SHOWN = 2  # examples of a fault
+_BUT = " but for blanks and capital letters"
+
+
+@dataclass
+class _Pairs:
+    """Examples that stand twice: how many, how many with one label, and the first of them in words."""
+
+    count: int = 0
+    same: int = 0
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, what: str, text: str, same: bool = True) -> None:
+        self.count += 1
+        self.same += same
+        if len(self.shown) < _SHOWN:
+            self.shown.append(f"{what}: {short(text)}")
+
+    def __str__(self) -> str:
+        return f"({'; '.join(self.shown)})"
 
 
 @dataclass
 class _Part:
-    """What one pass over a part finds. Texts are remembered by a hash of 8 bytes, so a streamed part fits."""
+    """What one pass over a part finds. Texts are remembered by a hash of 8 bytes, so a streamed part fits.
 
+    Examples are counted from 1, as lines are.
+    """
+
+    name: str
+    before: list[_Part]  # the parts that were looked at earlier
     size: int = 0
-    texts: Counter[bytes] = field(default_factory=Counter)
-    labels_of: dict[bytes, Any] = field(default_factory=dict)  # the first label seen with a text
-    contradictory: set[bytes] = field(default_factory=set)
-    contexts: set[bytes] = field(default_factory=set)
+    texts: dict[bytes, tuple[int, Any]] = field(default_factory=dict)  # where a text stands first, with which label
+    alike: dict[bytes, tuple[int, Any]] = field(default_factory=dict)  # the same without blanks at its ends, lower case
+    contexts: dict[bytes, int] = field(default_factory=dict)
+    repeats: _Pairs = field(default_factory=_Pairs)
+    near_repeats: _Pairs = field(default_factory=_Pairs)
+    contradictory: dict[bytes, None] = field(default_factory=dict)
+    contradictions: _Pairs = field(default_factory=_Pairs)
+    leaks: dict[str, _Pairs] = field(default_factory=dict)  # by the part in which the texts stand too
+    near_leaks: dict[str, _Pairs] = field(default_factory=dict)
+    context_leaks: dict[str, _Pairs] = field(default_factory=dict)
     labels: Counter[int] = field(default_factory=Counter)
     empty: int = 0
     long: int = 0
@@ -31,13 +63,9 @@ class _Part:
     def see(self, example: Any) -> None:
         self.size += 1
         whole = content(example)
-        key = _hash(f"{example.question}\t{whole}" if isinstance(example, Question) else whole)
-        label = _label(example)
-        self.texts[key] += 1
-        if self.labels_of.setdefault(key, label) != label:
-            self.contradictory.add(key)
+        self._compare(f"{example.question}\t{whole}" if isinstance(example, Question) else whole, _label(example))
         if isinstance(example, Question):
-            self.contexts.add(_hash(whole))
+            self._see_context(whole)
         if isinstance(example, Choice):
             self.same_choices += len(set(example.choices)) < len(example.choices)
         self.labels.update(_counted(example))
@@ -45,28 +73,66 @@ class _Part:
         self.empty += any(not text.strip() for text in texts)
         self.long += any(len(text) > LONG for text in texts)
 
+    def _compare(self, text: str, label: Any) -> None:
+        """With what was seen before, in this part and in the earlier ones."""
+        key, near = _hash(text), _hash("\t".join(" ".join(part.split()) for part in text.lower().split("\t")))
+        here = f"{self.name} {self.size}"
+        if key in self.texts:
+            place, first = self.texts[key]
+            self.repeats.add(f"{here} = {self.name} {place}", text)
+            if first != label and key not in self.contradictory:
+                self.contradictory[key] = None
+                self.contradictions.add(f"{here} = {self.name} {place}", text)
+        elif near in self.alike:
+            self.near_repeats.add(f"{here} = {self.name} {self.alike[near][0]}", text)
+        for other in self.before:
+            if key in other.texts:
+                place, first = other.texts[key]
+                found = self.leaks.setdefault(other.name, _Pairs())
+            elif near in other.alike:
+                place, first = other.alike[near]
+                found = self.near_leaks.setdefault(other.name, _Pairs())
+            else:
+                continue
+            found.add(f"{here} = {other.name} {place}", text, first == label)
+        self.texts.setdefault(key, (self.size, label))
+        self.alike.setdefault(near, (self.size, label))
+
+    def _see_context(self, context: str) -> None:
+        key = _hash(context)
+        if key in self.contexts:
+            return
+        self.contexts[key] = self.size
+        for other in self.before:
+            if key in other.contexts:
+                what = f"{self.name} {self.size} = {other.name} {other.contexts[key]}"
+                self.context_leaks.setdefault(other.name, _Pairs()).add(what, context)
+
 
 def problems(dataset: Dataset) -> list[str]:
     """Return one sentence for each thing that may spoil an experiment; an empty list if nothing was found.
 
     Found are: empty parts, one class only, classes that a part lacks, empty texts and texts over 100,000 characters,
-    repeats within a part (and repeats with different labels), and leaks: texts of one part that stand in another. For
-    questions about contexts a shared context is a leak too.
+    repeats within a part (and repeats with different labels), and leaks: texts of one part that stand in another; both
+    also of texts that differ by blanks and capital letters alone. For questions about contexts a shared context is a leak
+    too. Two examples of each are named, counted from 1 in their parts.
     """
-    parts = {name: _look(part) for name, part in dataset.splits.items()}
+    parts: dict[str, _Part] = {}
+    for name, examples in dataset.splits.items():
+        parts[name] = _look(name, examples, list(parts.values()))
     found = [f"The part {name} is empty." for name, part in parts.items() if not part.size]
     parts = {name: part for name, part in parts.items() if part.size}
     for name, part in parts.items():
         found += _classes(dataset, name, part)
     for name, part in parts.items():
         found += _texts_and_repeats(dataset, name, part)
-    for (first, one), (second, other) in itertools.combinations(parts.items(), 2):
-        found += _leaks(first, one, second, other)
+    for first, second in itertools.combinations(parts, 2):
+        found += _leaks(first, second, parts[second])
     return found
 
 
-def _look(part: Any) -> _Part:
-    seen = _Part()
+def _look(name: str, part: Any, before: list[_Part]) -> _Part:
+    seen = _Part(name, before)
     for example in part:
         seen.see(example)
     return seen
@@ -85,7 +151,12 @@ def _classes(dataset: Dataset, name: str, part: _Part) -> list[str]:
         absent = [label for number, label in enumerate(dataset.labels) if number not in present]
     if dataset.task == "classification" and len(present) == 1:
         only = dataset.labels[next(iter(present))]
-        return [f"All {part.size:,} examples of {name} have the label {only!r}; a model can only learn to say that."]
+        whole = f"All {part.size:,} examples of {name} have" if part.size > 1 else f"The only example of {name} has"
+        others = "label" if len(dataset.labels) == 2 else "labels"
+        effect = f"no score there says anything about the other {others}"
+        if name == "train" or len(dataset.labels) == 1:
+            effect = "a model can only learn to say that"
+        return [f"{whole} the label {only!r}; {effect}."]
     if not absent:
         return []
     which = ", ".join(map(repr, absent[:_NAMED])) + (f" and {len(absent) - _NAMED} more" * (len(absent) > _NAMED))
@@ -111,29 +182,27 @@ def _texts_and_repeats(dataset: Dataset, name: str, part: _Part) -> list[str]:
         )
     if part.same_choices:
         found.append(f"{_of(part.same_choices, part.size, name)} {_have(part.same_choices)} the same choice twice.")
-    repeats = part.size - len(part.texts)
-    if repeats:
-        found.append(f"{_of(repeats, part.size, name)} {'repeats' if repeats == 1 else 'repeat'} an earlier one.")
-    if part.contradictory:
-        count = len(part.contradictory)
-        found.append(f"{count:,} {'text' if count == 1 else 'texts'} of {name} {_have(count)} different labels.")
+    for repeats, but in ((part.repeats, ""), (part.near_repeats, _BUT)):
+        if repeats.count:
+            verb = "repeats" if repeats.count == 1 else "repeat"
+            found.append(f"{_of(repeats.count, part.size, name)} {verb} an earlier one{but} {repeats}.")
+    if count := part.contradictions.count:
+        texts = "text" if count == 1 else "texts"
+        found.append(f"{count:,} {texts} of {name} {_have(count)} different labels {part.contradictions}.")
     return found
 
 
-def _leaks(first: str, one: _Part, second: str, other: _Part) -> list[str]:
+def _leaks(first: str, second: str, part: _Part) -> list[str]:
+    """Texts of the second part that stand in the first too."""
     found = []
-    shared = other.texts.keys() & one.texts.keys()
-    rows = sum(other.texts[key] for key in shared)
-    if rows:
-        same = sum(other.texts[key] for key in shared if one.labels_of[key] == other.labels_of[key])
-        labels = "" if same == rows else f", {same:,} of them with the same label"
-        verb = "stands" if rows == 1 else "stand"
-        found.append(f"{_of(rows, other.size, second)} {verb} in {first} too{labels}: a leak.")
-    contexts = len(one.contexts & other.contexts)
-    if contexts:
-        found.append(
-            f"{contexts:,} {'context' if contexts == 1 else 'contexts'} of {second} {'stands' if contexts == 1 else 'stand'} in {first} too: a leak."
-        )
+    for leaks, but, what in ((part.leaks, "", "a leak"), (part.near_leaks, _BUT, "nearly a leak")):
+        if pairs := leaks.get(first):
+            labels = "" if pairs.same == pairs.count else f", {pairs.same:,} of them with the same label"
+            verb = "stands" if pairs.count == 1 else "stand"
+            found.append(f"{_of(pairs.count, part.size, second)} {verb} in {first} too{but}{labels}: {what} {pairs}.")
+    if pairs := part.context_leaks.get(first):
+        contexts, verb = ("context", "stands") if pairs.count == 1 else ("contexts", "stand")
+        found.append(f"{pairs.count:,} {contexts} of {second} {verb} in {first} too: a leak {pairs}.")
     return found
 
 

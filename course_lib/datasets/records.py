@@ -87,6 +87,13 @@ def _delimited(path: Path, columns: Columns) -> Table:
         twice = next(name for name, count in collections.Counter(names).items() if count > 1)
         raise DataError(f"The header of '{path}' has the column {short(twice)} twice; each name is expected once.")
 
+    widths = {len(row) for row in rest}
+    if header and len(rest) > 1 and len(widths) == 1 and (width := widths.pop()) != len(names):
+        raise DataError(
+            f"The first line of '{path}' names {len(names)} columns ({', '.join(names)}), and its rows have {width}: name each column "
+            "there."
+        )
+
     def items() -> Iterator[tuple[int, Any]]:
         for number, row in itertools.islice(cells(), 1 if header else 0, None):
             yield number, _named(row, names, delimiter)
@@ -294,6 +301,8 @@ def given_fields(columns: Columns, names: Iterable[str], allowed: Iterable[str],
     for ours, theirs in columns.items():
         if ours not in allowed:
             raise DataError(f"columns has the field {ours!r}; the fields of this task are {', '.join(allowed)}.")
+        if theirs not in names and isinstance(theirs, str) and re.fullmatch("[0-9]{1,4}", theirs):
+            theirs = int(theirs)  # a place, as the command line gives it
         if isinstance(theirs, int) and 0 <= theirs < len(names):
             theirs = names[theirs]
         if theirs not in names:

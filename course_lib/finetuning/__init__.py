@@ -13,6 +13,8 @@ sentences.py  next sentence
 words.py      masked words, next words
 tuned.py      fine_tune, and the model that comes of it
 classifiers.py  the same for a model of the zoo
+languages.py  does an encoder's vocabulary fit the texts?
+waiting.py    inputs that come slowly
 distillation.py  a small model learns from trained ones
 command.py    python -m course_lib train, evaluate, predict
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from torch import nn
 from course_lib import training
 from course_lib.datasets import Example, Examples
 from course_lib.errors import DataError
+from course_lib.finetuning.languages import TOO_UNKNOWN, unknown_share, usual_encoder, warn_poor_match
 from course_lib.finetuning.tasks import Reading, check_dataset, check_examples
 from course_lib.finetuning.tuned import FineTuned, fine_tune
 from course_lib.training import Recipe
 
 _STEPS_AT_LEAST = {True: 300, False: 800}  # over BERT, over word vectors: a small set is gone through more often
-TOO_UNKNOWN = 0.05  # share of unknown tokens above which a vocabulary and texts do not belong together
 MINIMUM = 2  # how often a token must occur in train to be in a vocabulary
 _SMALL = 20_000  # texts, below which batches over word vectors are small too
+
+__all__ = ["MINIMUM", "TOO_UNKNOWN", "train_classifier", "unknown_share", "usual_encoder", "usual_recipe"]
 
 
 def train_classifier(
@@ -72,8 +74,12 @@ def train_classifier(
     Raises:
         ValueError: an unknown name, or an option that does not fit.
         DataError: no data set, one for another task, or without train; teachers or unlabelled examples of another kind.
+
+    Warns:
+        LanguageWarning: the encoder's vocabulary was made for another language.
     """
     from course_lib import zoo
+    from course_lib.vocabulary import make_vocabulary, vocabulary_digest
 
     over_bert = zoo.reads_bert(name)
     check_dataset(data)
@@ -97,6 +103,8 @@ def train_classifier(
         raise ValueError(
             "vector_words are the words of vectors, and there are none: give vectors too, or leave it out."
         )
+    zoo.check(name, options or {})
+    check_frozen(options or {}, vectors)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; a batch holds at least 1.")
     labelled = data.train
@@ -111,28 +119,31 @@ def train_classifier(
     }  # fmt: skip
     training.set_seed(seed)
     built: dict[str, Any] = dict(options or {})
+    of_vectors: tuple[str, ...] = ()
     if over_bert:
         from course_lib import pretrained
 
-        encoder = (zoo.ERNIE if name == "ERNIE" else usual_encoder(texts.texts[:1000])) if encoder is None else encoder
+        encoder = encoder_of(name, encoder, texts)
         origin["encoder"] = str(encoder)
         tokenizer = pretrained.load_tokenizer(str(encoder))
+        if training.is_main_process():
+            warn_poor_match(texts, tokenizer)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
             model = zoo.build(name, len(data.labels), encoder=encoder, **built)
     else:
-        from course_lib.vocabulary import make_vocabulary
-
         words = [text if pair is None else f"{text} {pair}" for text, pair in ((e.text, e.pair) for e in texts)]
         tokenizer = make_vocabulary(words, unit, minimum=minimum, most=most)
         if vectors is not None:
             from course_lib.vectors import load_vectors
 
             tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-            found = load_vectors(vectors, tokens, seed=seed, vocabulary=vector_words)
+            found = load_vectors(vectors, tokens, built.get("embedding"), seed=seed, vocabulary=vector_words)
             built["vectors"] = found.matrix
+            of_vectors = found.notes
             data = data.replace(notes=(*data.notes, *found.notes))
         model = zoo.build(name, len(data.labels), len(tokenizer), **built)
+    model.card["vocabulary"] = vocabulary_digest(tokenizer)  # into zoo.json
     if batch_size is None:
         batch_size = 32 if over_bert or len(texts) < _SMALL else 128
     recipe = usual_recipe(name, len(texts), batch_size, model) if recipe is None else recipe
@@ -153,7 +164,48 @@ def train_classifier(
         **changes,
     )
     tuned.data = data.replace(train=labelled)
+    tuned.notes = (*of_vectors, *tuned.notes)
     return tuned
+
+
+def encoder_of(name: str, encoder: Any, texts: Any) -> Any:
+    """The encoder that a model over BERT stands on: the one that is given, or its usual one for the texts."""
+    from course_lib import zoo
+
+    if encoder is not None:
+        return encoder
+    return zoo.ERNIE if name == "ERNIE" else usual_encoder(texts.texts[:1000])
+
+
+def check_frozen(options: Mapping[str, Any], vectors: Any) -> None:
+    """Raise ValueError where word vectors shall stay as they are, and are drawn at random."""
+    if options.get("frozen") and vectors is None and "vectors" not in options:
+        raise ValueError(
+            "frozen keeps the vectors of a file as they are, and there are none: give vectors too (--vectors), or leave it out."
+        )
+
+
+def unknown_note(tuned: FineTuned, data: Any, choices: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence about the tokens of dev that a vocabulary made from train does not know, if they are many.
+
+    Args:
+        choices: minimum and most, as they were given to `train_classifier`; over BERT nothing is said.
+    """
+    if getattr(tuned.model.source, "bert", None) is not None:
+        return ()
+    part = "dev" if len(data.dev) else "train"
+    share = unknown_share(data.splits[part].texts[:2000], tuned.tokenizer)
+    if share <= TOO_UNKNOWN:
+        return ()
+    minimum, most = choices.get("minimum", MINIMUM), choices.get("most")
+    how_often = {1: "", 2: " twice"}.get(minimum, f" {minimum} times")
+    left_out, more = f"do not occur{how_often} in train", "a larger training set"
+    if minimum > 1:
+        more += f", or --minimum {minimum - 1},"
+    if most is not None:
+        left_out += f", or are not among its {most:,} most frequent tokens,"
+        more = more.rstrip(",") + ", or a larger --most,"
+    return (f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more.",)
 
 
 def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[Any]) -> tuple[Any, Any]:
@@ -189,17 +241,3 @@ def usual_recipe(name: str, texts: int, batch_size: int, model: nn.Module) -> Re
     if over_bert and model.source.size < 512:
         chosen["learning_rate"] *= 2
     return Recipe(**chosen)
-
-
-def usual_encoder(texts: Iterable[str]) -> str:
-    """An encoder that knows the language of the texts and is here without a network."""
-    from course_lib.vocabulary import usual_unit
-
-    return "mini_bert_zh" if usual_unit(texts) == "characters" else "default"
-
-
-def unknown_share(texts: list[str], tokenizer: Any) -> float:
-    """How many of the tokens of some texts are [UNK], 0 to 1: the language of data and encoder compared."""
-    rows = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    tokens = sum(map(len, rows))
-    return sum(row.count(tokenizer.unk_token_id) for row in rows) / max(tokens, 1)

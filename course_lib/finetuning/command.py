@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import itertools
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from course_lib.errors import CourseError, DataError
+from course_lib.errors import CourseError, DataError, ModelFilesError
 from course_lib.texts import text_fault
 
 if TYPE_CHECKING:
@@ -103,7 +107,11 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     zoo.add_argument("--minimum", type=int, help="how often a token must occur in train (2)")
     zoo.add_argument("--most", type=int, help="tokens of the vocabulary, the most frequent ones (all)")
     zoo.add_argument(
-        "--vectors", "--embedding", metavar="FILE", help="pretrained word vectors: .npz, .vec, word2vec or GloVe text"
+        "--vectors",
+        "--embedding",
+        metavar="FILE",
+        help="pretrained word vectors: .npz, .vec, word2vec or GloVe text; they go on learning, and --option frozen=true keeps "
+        "them as they are",
     )
     zoo.add_argument("--vector-words", metavar="FILE", help="the words of the vectors, where their file has none")
     zoo.add_argument(
@@ -122,6 +130,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     zoo.add_argument("--seeds", type=int, default=1, help="with --model all: train each with so many seeds (1)")
 
 
+_SEEDS = 2**62  # torch takes 64 bits, and each epoch counts on from its seed
 _RECIPE = (
     "epochs", "steps", "learning_rate", "weight_decay", "schedule", "warmup", "accumulate", "clip", "precision", "layer_decay",
     "head_learning_rate", "evaluate_every", "save_every", "metric", "patience",
@@ -133,6 +142,8 @@ def train(arguments: argparse.Namespace) -> int:
     from course_lib import training, zoo
     from course_lib.datasets import load_dataset, problems
     from course_lib.finetuning import TASKS, Reading, fine_tune, train_classifier
+    from course_lib.finetuning.classifiers import unknown_note
+    from course_lib.pretrained import ONE_THAT_IS_HERE
 
     task = arguments.task
     near = zoo.nearest(arguments.model, cutoff=0.85)
@@ -142,6 +153,12 @@ def train(arguments: argparse.Namespace) -> int:
     if of_zoo and task is None:
         task = "classification"
     _check_zoo_options(arguments, of_zoo)
+    if abs(arguments.seed) >= _SEEDS:
+        raise DataError(f"--seed is {arguments.seed}; a whole number between -2**62 and 2**62 is needed.")
+    if arguments.streaming and arguments.steps is None and not (arguments.schedule or "").startswith("constant"):
+        raise DataError(
+            "--streaming does not hold the examples, so their number is not known before they were read: give --steps."
+        )
     if task is not None and task not in TASKS:
         raise DataError(f"There is no task {task!r}; it may be {', '.join(TASKS)}, or left out to be guessed.")
     data = load_dataset(
@@ -179,16 +196,15 @@ def train(arguments: argparse.Namespace) -> int:
             given = {**_zoo_choices(arguments), **shared}
             if arguments.encoder is not None:
                 given["encoder"] = arguments.encoder
-            tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
-            if main:
-                for note in tuned.data.notes[len(data.notes) :]:
-                    print(note, file=sys.stderr)
-                _say_unknown(tuned, data, arguments)
+            with _plainly():
+                tuned = train_classifier(arguments.model, data, seed=arguments.seed, progress=True, **given)
+            tuned.notes += unknown_note(tuned, data, given)
         else:
             size = 32 if arguments.batch_size is None else arguments.batch_size
-            tuned = fine_tune(
-                data, arguments.model, task=task, batch_size=size, seed=arguments.seed, progress=True, **shared
-            )
+            with _plainly():
+                tuned = fine_tune(
+                    data, arguments.model, task=task, batch_size=size, seed=arguments.seed, progress=True, **shared
+                )
     except KeyboardInterrupt:
         if main and (arguments.output / "checkpoints").is_dir():
             print(
@@ -197,15 +213,41 @@ def train(arguments: argparse.Namespace) -> int:
             )
             return 130
         raise
+    except ModelFilesError as error:
+        if ONE_THAT_IS_HERE not in str(error):
+            raise
+        option = "encoder" if of_zoo else "model"
+        raise ModelFilesError(f"{str(error).rstrip('.')} (--{option} mini_bert_zh, --{option} FOLDER).") from error
     except (ValueError, TypeError) as error:  # a choice that makes no sense: its sentence, without library frames
         raise error if isinstance(error, CourseError) else DataError(str(error)) from error
     if main:
+        for note in tuned.notes:
+            print(note, file=sys.stderr)
         if tuned.history is not None:
             print(tuned.history)
         if next(iter(data.test), None) is not None:
             print(f"test: {tuned.evaluate('test')}")
         print(f"The model is in '{arguments.output}'.")
     return 0
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Within it, a poor match of encoder and language is a line of its own, without a place in the code."""
+    from course_lib.finetuning.languages import LanguageWarning
+
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, LanguageWarning):
+            print(message, file=sys.stderr, flush=True)
+        else:
+            usual(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LanguageWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _check_zoo_options(arguments: argparse.Namespace, of_zoo: bool) -> None:
@@ -264,36 +306,14 @@ def _option(given: str) -> tuple[str, Any]:
     name, equals, value = given.partition("=")
     if not equals:
         raise DataError(f"--option has {given!r}; a name, an equals sign and a value are expected, as in filters=100.")
+    if name == "vectors":
+        raise DataError(
+            f"--option has {given}; a file of word vectors goes with --vectors: --vectors {value or 'FILE'}."
+        )
     try:
         return name, json.loads(value)
     except ValueError:
         return name, {"True": True, "False": False}.get(value, value)  # as Python writes them, and JSON does not
-
-
-def _say_unknown(tuned: Any, data: Any, arguments: argparse.Namespace) -> None:
-    from course_lib import zoo
-    from course_lib.finetuning.classifiers import MINIMUM, TOO_UNKNOWN, unknown_share
-
-    part = "dev" if len(data.dev) else "train"
-    share = unknown_share(data.splits[part].texts[:2000], tuned.tokenizer)
-    if share <= TOO_UNKNOWN:
-        return
-    if zoo.reads_bert(arguments.model):
-        said = (
-            f"{share:.0%} of the tokens of these texts are unknown to the model's vocabulary: it was made for another "
-            "language, or for other texts. Another encoder or a larger training set would know more of them."
-        )
-    else:  # the vocabulary was made from train
-        minimum = MINIMUM if arguments.minimum is None else arguments.minimum
-        how_often = {1: "", 2: " twice"}.get(minimum, f" {minimum} times")
-        left_out, more = f"do not occur{how_often} in train", "a larger training set"
-        if minimum > 1:
-            more += f", or --minimum {minimum - 1},"
-        if arguments.most is not None:
-            left_out += f", or are not among its {arguments.most:,} most frequent tokens,"
-            more = more.rstrip(",") + ", or a larger --most,"
-        said = f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more."
-    print(said, file=sys.stderr)
 
 
 def _compare(arguments: argparse.Namespace, data: Any, shared: dict[str, Any]) -> int:
@@ -348,6 +368,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
         help="texts, one a line; pairs with a tab between; .jsonl, .csv or .tsv with columns; - for standard input",
     )
     source.add_argument("stdin", nargs="?", choices=("-",), help="standard input, as --file -")
+    parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns, with --file: text=body")
     parser.add_argument("--pair", help="the second text, with --text")
     parser.add_argument("--context", help="the passage, with --text")
     parser.add_argument("--choices", nargs="+", help="what to choose from, with --text")
@@ -365,6 +386,8 @@ def predict(arguments: argparse.Namespace) -> int:
     if (arguments.text, arguments.file, arguments.stdin) == (None, None, None):
         raise DataError("There is nothing to predict: give --text, --file, or - for standard input.")
     extra = {name: value for name in ("pair", "context", "choices") if (value := getattr(arguments, name)) is not None}
+    if arguments.columns and arguments.text is not None:
+        raise DataError("--columns goes with --file, and --text came: leave it out.")
     if extra and arguments.text is None:
         raise DataError(f"--{next(iter(extra))} goes with --text: give one, or leave it out.")
     tuned = FineTuned.load(arguments.model)
@@ -374,58 +397,119 @@ def predict(arguments: argparse.Namespace) -> int:
                 f"--{name} came, and the model in '{arguments.model}' is for {tuned.task.name}, which has no {name}: leave it out."
             )
     inputs: Iterable[tuple[str, Any]]
+    source, skipped = arguments.file or "-", []
     if arguments.text is not None:
         inputs = [("The input", {"text": arguments.text, **extra})]
     else:
-        inputs = read_inputs(arguments.file or "-", tuned.task)
-    found = tuned.predict_stream(inputs, probabilities=arguments.probabilities, why=arguments.why, named=True)
+        inputs = read_inputs(source, tuned.task, read_columns(arguments.columns), skipped)
+    found = tuned.predict_stream(
+        inputs,
+        probabilities=arguments.probabilities,
+        why=arguments.why,
+        named=True,
+        as_they_come=arguments.text is None and source == "-",
+    )
+    first = next(found, None)
+    if first is None:
+        raise DataError(f"{'Standard input' if source == '-' else repr(source)} has no text; give at least one.")
+    found = itertools.chain([first], found)
     if arguments.table:
         _print_table(found)
-        return 0
-    for prediction in found:
-        print(json.dumps(prediction, ensure_ascii=False), flush=True)
+    else:
+        for prediction in found:
+            print(json.dumps(prediction, ensure_ascii=False), flush=True)
+    if skipped:
+        lines = "empty line was" if len(skipped) == 1 else "empty lines were"
+        print(f"{len(skipped):,} {lines} left out.", file=sys.stderr)
     return 0
 
 
-def read_inputs(name: str, task: Task) -> Iterator[tuple[str, Any]]:
+def read_inputs(
+    name: str, task: Task, columns: Mapping[str, str] | None = None, skipped: list[int] | None = None
+) -> Iterator[tuple[str, Any]]:
     """Inputs from a file or standard input, one after the other: lines, pairs, JSON objects, or rows with a header.
 
     Each comes after its place, such as "Line 3 of 'texts.txt'".
 
+    Args:
+        name: of the file; "-" for standard input.
+        columns: our field -> the file's column, of a table or of JSON objects.
+        skipped: gets the number of each empty line.
+
     Raises:
         DataError: no such file, not UTF-8, or a line that is not what its form promises.
     """
+    columns = columns or {}
+    known = ("text", *task.needs, *task.takes)
+    if wrong := [ours for ours in columns if ours not in known]:
+        fields = dict.fromkeys((*task.needs, *task.takes))
+        raise DataError(f"columns has the field {wrong[0]!r}; the fields of this task are {', '.join(fields)}.")
+    skipped = [] if skipped is None else skipped
     if name == "-":
-        if isinstance(sys.stdin, io.TextIOWrapper):  # whatever the terminal's encoding is
-            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-        yield from _lines(sys.stdin, "standard input", "", task)
+        yield from _lines(_standard_input(), "standard input", "", task, columns, skipped)
         return
     path = Path(name)
     if path.suffix.lower() in (".csv", ".tsv"):
-        yield from _rows(path, task)
+        yield from _rows(path, task, columns)
         return
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield from _lines(file, f"'{path}'", path.suffix.lower(), task)
+            yield from _lines(file, f"'{path}'", path.suffix.lower(), task, columns, skipped)
     except FileNotFoundError as error:
         raise DataError(f"There is no file '{path}'; give a file with one text a line.") from error
     except OSError as error:
         raise DataError(f"'{path}' cannot be read ({error.strerror}); give a file with one text a line.") from error
 
 
-def _rows(path: Path, task: Task) -> Iterator[tuple[str, Any]]:
+def _standard_input() -> TextIO:
+    """Standard input as UTF-8, whatever the terminal's encoding is."""
+    how: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape"}
+    windows_console = sys.platform == "win32" and sys.stdin.isatty()  # its bytes are no UTF-8; Python turns them round
+    try:
+        number = sys.stdin.fileno()
+    except (OSError, AttributeError):  # a stream in memory
+        number = None
+    if number is not None and not windows_console:
+        # A file of our own: a thread that waits for a line of sys.stdin would block Python's end, which closes it.
+        return os.fdopen(os.dup(number), **how)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(**how)
+    return sys.stdin
+
+
+def _rows(path: Path, task: Task, columns: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """The rows of a table with a header, read as data sets are."""
     from course_lib.datasets.files import Complaint, raise_complaints
-    from course_lib.datasets.records import read_table
+    from course_lib.datasets.records import given_fields, read_table
 
-    table = read_table(path, {name: name for name in ("text", *task.needs, *task.takes)})
+    fields = tuple(dict.fromkeys((*task.needs, *task.takes)))
+    table = read_table(path, {**{name: name for name in ("text", *fields)}, **columns})
+    first = next((row for _, row in table.source.items() if isinstance(row, dict)), {})
+    names = table.names if table.header else tuple(first.values())
+    theirs = given_fields(columns, names, fields, str(path))
+    missing = [name for name in task.needs if name not in theirs and name not in names]
+    if missing:
+        raise DataError(
+            f"'{path}' has the columns {', '.join(names)}, and none is called {missing[0]}: rename it, or say which it is, as in "
+            f"--columns {missing[0]}={names[0]}."
+        )
     for number, row in table.source.items():
         if isinstance(row, Complaint):
             raise_complaints(path, [(number, str(row))])
-        yield f"Line {number} of '{path}'", row
+        yield f"Line {number} of '{path}'", _renamed(row, theirs)
 
 
-def _lines(file: TextIO, name: str, ending: str, task: Task) -> Iterator[tuple[str, Any]]:
+def _renamed(row: Any, columns: Mapping[str, str]) -> Any:
+    """A row or a JSON object by our names of fields; anything else as it is."""
+    if not isinstance(row, dict) or not columns:
+        return row
+    others = {name: value for name, value in row.items() if name not in columns}
+    return {**others, **{ours: row[theirs] for ours, theirs in columns.items() if theirs in row}}
+
+
+def _lines(
+    file: TextIO, name: str, ending: str, task: Task, columns: Mapping[str, str], skipped: list[int]
+) -> Iterator[tuple[str, Any]]:
     # The course's own data files have a label after the tab, where a pair has its second text.
     with_labels = task.data in ("classification", "multi-label")
     labels = {*task.labels, *map(str, range(len(task.labels)))} if with_labels else set()
@@ -434,6 +518,7 @@ def _lines(file: TextIO, name: str, ending: str, task: Task) -> Iterator[tuple[s
         if text_fault(line):
             raise DataError(f"{place} is not UTF-8; save it as UTF-8.")
         if not line.strip():
+            skipped.append(number)
             continue
         if ending in (".jsonl", ".json") or line.startswith("{"):
             try:
@@ -442,7 +527,11 @@ def _lines(file: TextIO, name: str, ending: str, task: Task) -> Iterator[tuple[s
                 if ending:
                     raise DataError(f"{place} is no JSON object ({error}).") from error
                 given = line  # a text that begins with a brace
-            yield place, given
+            yield place, _renamed(given, columns)
+        elif columns:
+            raise DataError(
+                f"--columns is for tables and JSON lines, and {place.replace('L', 'l', 1)} is a text: leave it out."
+            )
         elif "\t" in line:
             parts = tuple(line.split("\t"))
             if len(parts) == 2 and parts[1].strip() in labels:

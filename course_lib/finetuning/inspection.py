@@ -17,9 +17,12 @@ from typing import Any
 
 from course_lib.datasets import Choice, Dataset, Summary, describe, problems
 from course_lib.datasets.examples import texts_of
+from course_lib.errors import DataError
 from course_lib.finetuning.answers import Answers
-from course_lib.finetuning.classifiers import TOO_UNKNOWN, usual_encoder
+from course_lib.finetuning.classifiers import MINIMUM
+from course_lib.finetuning.languages import TOO_MANY_PIECES, TOO_UNKNOWN, pieces_a_word, unknown_share, usual_encoder
 from course_lib.plots import Table
+from course_lib.vocabulary import make_vocabulary, usual_unit
 
 _UNEVEN = 10  # times as many examples of one label as of another
 
@@ -99,9 +102,8 @@ def inspect_data(
     from course_lib import pretrained
 
     parts = {name: part for name, part in data.splits.items() if next(iter(part), None) is not None}
-    if encoder is None:
-        some = (itertools.islice(part, 300) for part in parts.values())
-        encoder = usual_encoder(text for part in some for example in part for text in texts_of(example))
+    some = [text for part in parts.values() for example in itertools.islice(part, 300) for text in texts_of(example)]
+    encoder = usual_encoder(some) if encoder is None else encoder
     tokenizer = pretrained.load_tokenizer(encoder)
     if limit is None:
         limit = pretrained.read_config(pretrained.find_model(encoder))["max_position_embeddings"]
@@ -119,7 +121,12 @@ def inspect_data(
         tokens,
         encoder,
         limit,
-        (*_balance(data, summary), *_unknown(tokens, encoder), *_length(data, tokens, limit)),
+        (
+            *_balance(data, summary),
+            *_unknown(tokens, encoder, pieces_a_word(some, tokenizer)),
+            *_words(data, most),
+            *_length(data, tokens, limit),
+        ),
         tuple(problems(data)),
     )
 
@@ -176,14 +183,45 @@ def _balance(data: Dataset, summary: Summary) -> list[str]:
     return words
 
 
-def _unknown(tokens: tuple[Tokens, ...], encoder: str) -> list[str]:
+def _unknown(tokens: tuple[Tokens, ...], encoder: str, pieces: float) -> list[str]:
     worst = max(tokens, key=lambda one: one.unknown, default=None)
-    if worst is None or worst.unknown <= TOO_UNKNOWN:
+    if worst is not None and worst.unknown > TOO_UNKNOWN:
+        found = f"{worst.unknown:.0%} of the tokens of {worst.part} are unknown to '{encoder}'"
+    elif pieces > TOO_MANY_PIECES:
+        found = f"The words of these texts fall into {pieces:.1f} pieces each in the vocabulary of '{encoder}'"
+    else:
         return []
     return [
-        f"{worst.unknown:.0%} of the tokens of {worst.part} are unknown to '{encoder}': its vocabulary was made for another "
-        "language or other texts; take another encoder (--encoder), or a model over word vectors such as TextCNN."
+        f"{found}: its vocabulary was made for another language or other texts; take another encoder (--encoder), or a model "
+        "over word vectors such as TextCNN."
     ]
+
+
+def _words(data: Dataset, most: int | None) -> list[str]:
+    """What the vocabulary of a model over word vectors, which is made from train, would not know of the other parts."""
+    if data.task != "classification":
+        return []
+    texts = {
+        name: [text if pair is None else f"{text} {pair}" for text, pair in ((e.text, e.pair) for e in some)]
+        for name, part in data.splits.items()
+        if (some := list(itertools.islice(part, most)))
+    }
+    if "train" not in texts:
+        return []
+    unit = usual_unit(texts["train"])
+    try:
+        tokenizer = make_vocabulary(texts["train"], unit, minimum=MINIMUM)
+    except DataError as error:
+        return [f"A model over word vectors, such as TextCNN, needs --minimum 1 here: {error}"]
+    if len(texts) == 1:
+        return []
+    shares = [
+        f"{unknown_share(some, tokenizer):.1%} of the tokens of {name}"
+        for name, some in texts.items()
+        if name != "train"
+    ]
+    known = f"the {len(tokenizer) - 2:,} {unit} that occur twice in train"
+    return [f"A model over word vectors, such as TextCNN, would know {known}, and not {' and '.join(shares)}."]
 
 
 def _length(data: Dataset, tokens: tuple[Tokens, ...], limit: int) -> list[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +23,11 @@ from statistics import mean
 from time import perf_counter
 from typing import Any
 
-from course_lib import training
+from course_lib import devices, training
 from course_lib.datasets import SPLITS
 from course_lib.errors import CourseError, DataError
-from course_lib.finetuning.classifiers import train_classifier
+from course_lib.finetuning.classifiers import check_frozen, encoder_of, train_classifier, unknown_note
+from course_lib.finetuning.languages import LanguageWarning, poor_match
 from course_lib.finetuning.tasks import check_dataset
 from course_lib.finetuning.tuned import FineTuned, fingerprint
 from course_lib.plots import Picture, Table
@@ -127,7 +129,7 @@ class Leaderboard:
             writer.writerows(rows)
         part.replace(folder / "leaderboard.csv")
         every = {row.model: list(row.accuracies) for row in self.rows}
-        told = {"part": self.part, "texts": self.texts, "rows": rows, "accuracies": every, "notes": list(self.notes), "versions": training.versions()}  # fmt: skip
+        told = {"part": self.part, "texts": self.texts, "rows": rows, "accuracies": every, "notes": list(self.notes), "machine": devices.machine(), "versions": training.versions()}  # fmt: skip
         part = folder / "leaderboard.json.part"
         part.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(folder / "leaderboard.json")
@@ -173,19 +175,33 @@ def leaderboard(
         )
     for name in names:  # before the first is trained
         zoo.check(name, choices.get("options") or {})
+    check_frozen(choices.get("options") or {}, choices.get("vectors"))
     examples = list(getattr(data, part))
     folder = None if output is None else Path(output).expanduser()
     origin = {} if folder is None else {"data": str(data.folder), "contents": fingerprint(data, SPLITS)}
     rows, notes = [], []
     if part == "dev":
         notes.append("There is no test part: dev chose the checkpoints too, so these accuracies are a little too high.")
+    matches: dict[str, str | None] = {}  # by encoder, so that each is said once
     for name in names:
         fitting = _fitting(zoo.reads_bert(name), choices)
         runs = []
         try:
+            done = [resume and folder is not None and (folder / f"{name}-seed{s}" / _RUN).is_file() for s in seeds]
+            if (
+                zoo.reads_bert(name)
+                and not all(done)
+                and (said := _poor_match(name, data, choices.get("encoder"), matches))
+            ):
+                notes.append(said)
+                say(said)
             for seed in seeds:
                 place = None if folder is None else folder / f"{name}-seed{seed}"
                 runs.append(_run(name, data, examples, seed, place, resume, fitting, origin))
+                for note in runs[-1].get("notes", ()):
+                    if note not in notes:  # models over word vectors have the same vocabulary
+                        notes.append(note)
+                        say(note)
         except CourseError as error:
             notes.append(f"{name} is left out: {error}")
             say(notes[-1])
@@ -198,6 +214,19 @@ def leaderboard(
     if not rows:
         raise DataError("No model could be trained. " + " ".join(notes))
     return Leaderboard(sorted(rows, key=lambda row: -row.accuracy), part, len(examples), tuple(notes))
+
+
+def _poor_match(name: str, data: Any, encoder: Any, matches: dict[str, str | None]) -> str | None:
+    """What is to be said of a model's encoder and the language of the data, the first time that it is met."""
+    from course_lib import pretrained
+
+    train = data.require("train", "training")
+    chosen = str(encoder_of(name, encoder, train))
+    if chosen in matches:
+        return None
+    said = poor_match(train.texts[:1000], pretrained.load_tokenizer(chosen))
+    matches[chosen] = said if said is None else f"'{chosen}': {said}"
+    return matches[chosen]
 
 
 def _fitting(over_bert: bool, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,7 +257,9 @@ def _run(
             raise DataError(f"'{folder}' has a trained model already; give another folder, or go on with resume.")
         shutil.rmtree(folder)  # trained, but its seconds were not kept
     start = perf_counter()
-    tuned = train_classifier(name, data, seed=seed, output=folder, resume=resume, **choices)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LanguageWarning)  # which is said once an encoder
+        tuned = train_classifier(name, data, seed=seed, output=folder, resume=resume, **choices)
     seconds = perf_counter() - start
     scores = tuned.evaluate(examples).scores
     found = {
@@ -237,6 +268,7 @@ def _run(
         "parameters": sum(parameter.numel() for parameter in tuned.model.parameters()),
         "seconds": seconds,
         "texts_a_second": _speed(tuned, [example.text for example in examples]),
+        "notes": [*tuned.notes, *unknown_note(tuned, data, choices)],
         "bytes": sum(p.numel() * p.element_size() for p in tuned.model.state_dict().values()),
     }
     if done is not None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from course_lib.batching import PaddedBatches
 from course_lib.datasets import Choice, Dataset, Document, Example, Question, TaggedSentence
 from course_lib.errors import DataError
-from course_lib.texts import text_fault
+from course_lib.texts import a_kind, text_fault
 from course_lib.training import Evaluation, ModelLoss
 
 EVALUATION_TOKENS = 4096  # positions in a batch that is only read
@@ -219,7 +219,7 @@ def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequ
     if optional:
         expected += f", and {' and '.join(optional)} if you like"
     if not isinstance(given, Mapping):
-        raise WrongInput(number, f"is a {type(given).__name__}; {expected} is expected.")
+        raise WrongInput(number, f"is {a_kind(given)}; {expected} is expected.")
     missing = [name for name in fields if given.get(name) is None]  # null in JSON is nothing, too
     if missing:
         raise WrongInput(number, f"has no {missing[0]}; {expected} is expected.")

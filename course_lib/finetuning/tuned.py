@@ -28,14 +28,17 @@ from course_lib import training
 from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning.answers import Answers
 from course_lib.finetuning.choices import Choices
+from course_lib.finetuning.languages import warn_poor_match
 from course_lib.finetuning.sentences import NextSentence
 from course_lib.finetuning.streams import StreamedBatches
 from course_lib.finetuning.tags import Tags
 from course_lib.finetuning.tasks import Prepared, Reading, Task, WrongInput, check_dataset, check_examples
 from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
+from course_lib.finetuning.waiting import as_they_come as given_slowly
 from course_lib.finetuning.words import MaskedWords, NextWords
 from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher
+from course_lib.vocabulary import check_vocabulary, vocabulary_digest
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
@@ -84,13 +87,14 @@ class FineTuned:
     ) -> None:
         self.model, self.tokenizer, self.task = model, tokenizer, task
         self.data, self.history, self.precision = data, history, precision
+        self.notes: tuple[str, ...] = ()  # sentences: what training cut of its texts, or lacked
 
     @classmethod
     def load(cls, folder: str | Path) -> FineTuned:
         """What `fine_tune` wrote into its output folder.
 
         Raises:
-            ModelFilesError: there is no such folder, or not of this kind.
+            ModelFilesError: there is no such folder, or not of this kind, or with another model's vocabulary.
         """
         from course_lib import pretrained
 
@@ -114,7 +118,9 @@ class FineTuned:
             model, tokenizer = zoo.load(folder), zoo.load_tokenizer(folder)
         else:
             model, tokenizer = task.head().from_pretrained(folder), pretrained.load_tokenizer(str(folder))
-        scores = model.num_classes if isinstance(model, zoo.TextClassifier) else model.config.num_labels
+        of_zoo = isinstance(model, zoo.TextClassifier)  # then load_tokenizer has compared the rows of its table
+        check_vocabulary(tokenizer, folder, known.get("vocabulary"), None if of_zoo else model.config.vocab_size)
+        scores = model.num_classes if of_zoo else model.config.num_labels
         if "id2label" in task.configuration() and len(task.labels) != scores:
             raise ModelFilesError(
                 f"'{card}' is damaged (labels: {len(task.labels)}, scores of the model: {scores}); train again into another "
@@ -186,11 +192,18 @@ class FineTuned:
         return list(self.predict_stream([inputs] if one else inputs, probabilities=probabilities, why=why))
 
     def predict_stream(
-        self, inputs: Iterable[Any], *, probabilities: bool = False, why: bool = False, named: bool = False
+        self,
+        inputs: Iterable[Any],
+        *,
+        probabilities: bool = False,
+        why: bool = False,
+        named: bool = False,
+        as_they_come: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """As `predict`, of any number of inputs: some hundred are held at a time.
 
         `named` inputs are pairs: what sentences shall call the input, such as "Line 3 of 'texts.txt'", and the input.
+        `as_they_come` does not wait for some hundred, but answers what is there: for inputs that come slowly.
         """
         if (probabilities or why) and not isinstance(self.task, Classification):
             raise DataError(
@@ -198,7 +211,7 @@ class FineTuned:
                 "there for classification."
             )
         waiting = iter(inputs if named else ((f"Input {number}", given) for number, given in enumerate(inputs)))
-        while chunk := list(islice(waiting, _CHUNK)):
+        for chunk in given_slowly(waiting, _CHUNK) if as_they_come else _chunks(waiting):
             try:
                 found = self._predict(self.task.examples([given for _, given in chunk]), probabilities, why)
             except WrongInput as error:
@@ -244,12 +257,18 @@ class FineTuned:
             "labels": self.task.labels,
             "reading": dataclasses.asdict(self.task.reading),
             "form": self.task.form,
+            "vocabulary": vocabulary_digest(self.tokenizer),
             "recipe": {"precision": self.precision},
             **more,
         }
         part = folder / (CARD + ".part")
         part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(folder / CARD)
+
+
+def _chunks(inputs: Iterator[Any]) -> Iterator[list[Any]]:
+    while chunk := list(islice(inputs, _CHUNK)):
+        yield chunk
 
 
 def answers(model: nn.Module, batches: Any, task: Task, precision: str = "float32") -> dict[str, Tensor]:
@@ -317,6 +336,9 @@ def fine_tune(
         DataError: no data set, or one without train, with one class only, or of another task.
         ValueError: an unknown task or choice, or more tokens a row than the model has positions for.
         TrainingError: see `training.fit`; a finished model in `output`, without resume or made from something else.
+
+    Warns:
+        LanguageWarning: the model's vocabulary was made for another language.
     """
     check_dataset(data)
     recipe = recipe.but(**changes)
@@ -340,7 +362,7 @@ def fine_tune(
             raise TrainingError(f"'{folder}' has a trained model already; give another folder, or remove it first.")
         return _finished(folder, data, recipe, origin)
     training.set_seed(seed)
-    model, tokenizer = _model(model, tokenizer, kind)
+    model, tokenizer = _model(model, tokenizer, kind, examples)
     _check_positions(kind, model)
     if train_layers is not None:
         from course_lib import optim
@@ -400,6 +422,7 @@ def fine_tune(
             made_from=origin,
         )
     tuned = FineTuned(model, tokenizer, kind, data=data, history=history, precision=recipe.precision)
+    tuned.notes = tuple(f"train: {note}" for note in train.notes)
     if folder is not None and training.is_main_process():
         tuned._write_card(
             folder,
@@ -486,7 +509,7 @@ def _check_positions(task: Task, model: nn.Module) -> None:
         )
 
 
-def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:
+def _model(model: Any, tokenizer: Any, task: Task, examples: Iterable[Any]) -> tuple[nn.Module, Any]:
     from course_lib import pretrained
 
     if isinstance(model, nn.Module):
@@ -494,6 +517,8 @@ def _model(model: Any, tokenizer: Any, task: Task) -> tuple[nn.Module, Any]:
             raise ValueError("A model that is built already needs its tokenizer: give tokenizer=.")
         return model, tokenizer
     tokenizer = pretrained.load_tokenizer(str(model)) if tokenizer is None else tokenizer
+    if training.is_main_process():
+        warn_poor_match(examples, tokenizer, stacklevel=4)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
         built = task.head().from_pretrained(model, **task.configuration())

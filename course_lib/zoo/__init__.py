@@ -146,6 +146,11 @@ def build(
             raise ValueError(f"{name} needs vocab_size, the number of its tokens; it is {vocab_size}.")
         table = {{"embedding": "size", "embedding_dropout": "dropout"}.get(key, key): chosen.pop(key) for key in _OF_WORDS if key in chosen}  # fmt: skip
         words = WordVectors(vocab_size, **table)
+        if options.get("embedding", words.size) != words.size:
+            raise ValueError(
+                f"embedding is {options['embedding']}, and the vectors have {words.size} numbers each: leave embedding out, or "
+                "give other vectors."
+            )
         of_words = {"embedding": words.size, "frozen": not words.table.weight.requires_grad}
         kept = {**chosen, **shared, **of_words, "embedding_dropout": words.dropout.p}
         if entry.features is FastText:

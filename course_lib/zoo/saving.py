@@ -44,14 +44,20 @@ def load_tokenizer(folder: str | Path) -> Any:
     """The tokenizer that was saved beside the model: a vocabulary of its own, or that of its BERT.
 
     Raises:
-        ModelFilesError: there is none, or it is damaged.
+        ModelFilesError: there is none, or it is damaged, or that of another model.
     """
-    from course_lib.vocabulary import load_vocabulary
+    from course_lib.vocabulary import check_vocabulary, load_vocabulary
 
     folder = Path(folder).expanduser()
-    encoder = _card(folder).get("encoder")
-    if encoder is None:
-        return load_vocabulary(folder)
+    card = _card(folder)
+    encoder = card.get("encoder")
+    tokenizer = load_vocabulary(folder) if encoder is None else _load_encoders(folder, encoder)
+    rows = card.get("vocab_size") if encoder is None else encoder.get("vocab_size")
+    check_vocabulary(tokenizer, folder, card.get("vocabulary"), rows)
+    return tokenizer
+
+
+def _load_encoders(folder: Path, encoder: dict[str, Any]) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     try:
@@ -102,6 +108,8 @@ def load(folder: str | Path) -> TextClassifier:
             encoder = BertModel(BertConfig(**encoder), add_pooling_layer=pooler)
         model = build(card["name"], card["num_classes"], card.get("vocab_size"), encoder, **card["options"])
         model.load_state_dict(load_file(folder / WEIGHTS))
+        if "vocabulary" in card:
+            model.card["vocabulary"] = card["vocabulary"]
     except Exception as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFilesError(

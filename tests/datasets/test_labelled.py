@@ -329,7 +329,7 @@ def test_a_column_of_texts_is_not_taken_for_labels(tmp_path):
     [
         ('{"text": "a"', "is not JSON (Expecting ',' delimiter"),
         ("[1]", "is JSON but no object ('[1]')"),
-        ('{"text": 3, "label": "x"}', "has '3' as its text, a int"),
+        ('{"text": 3, "label": "x"}', "has '3' as its text, an int"),
         ('{"text": " ", "label": "x"}', "has an empty text"),
         ('{"text": "a"}', "has no field 'label' (only text)"),
         ('{"text": "a", "label": null}', "has no label after 'a'; one of x, y is expected"),

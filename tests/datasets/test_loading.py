@@ -249,3 +249,41 @@ def test_real_data_has_the_published_sizes(name):
         pytest.skip(f"COURSE_DATA has no {name}")
     dataset = load_dataset(REAL / name)
     assert (dataset.task, *map(len, dataset.splits.values())) == SIZES[name]
+
+
+def test_rows_that_are_all_wider_than_the_header_are_said_once(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nrain,a,1\nsun,b,2\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"The first line of '.*a\.csv' names 2 columns \(text, label\), and its rows have 3"
+    ):
+        load_dataset(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("text,label\nrain,now,a\nsun,b\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"Line 2 of '.*a\.csv' has 3 columns .* where the first line has 2; a comma within"
+    ):
+        load_dataset(tmp_path / "a.csv")
+
+
+def test_text_without_labels_says_what_a_line_is(tmp_path):
+    (tmp_path / "a.txt").write_text("rain falls\nsun shines\n", encoding="utf-8")
+    with pytest.raises(
+        DataError,
+        match=r"a\.txt' has no labels, and classification needs them: write a text, a tab and a label a line\.",
+    ):
+        load_dataset(tmp_path / "a.txt", "classification")
+
+
+def test_a_column_that_is_not_known_is_named_for_python_and_for_the_command_line(tmp_path):
+    (tmp_path / "a.csv").write_text("text,kind\n" + "rain,a\nsun,b\n" * 6, encoding="utf-8")
+    with pytest.raises(DataError, match=r'say which: columns=\{"label": "kind"\} \(--columns label=kind\)\.'):
+        load_dataset(tmp_path / "a.csv", "classification")
+    (tmp_path / "a.csv").write_text("article,genre\n" + "rain,a\nsun,b\n" * 6, encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r'columns=\{"text": "article", "label": "genre"\} \(--columns text=article label=genre\)\.'
+    ):
+        load_dataset(tmp_path / "a.csv", "classification")
+    (tmp_path / "b.csv").write_text("".join(f"{i},{'ab'[i % 2]},rain {i},x y\n" for i in range(12)), encoding="utf-8")
+    with pytest.raises(DataError, match=r'columns=\{"text": 1, "label": 0\} \(--columns text=1 label=0\)\.'):
+        load_dataset(tmp_path / "b.csv", "classification")
+    data = load_dataset(tmp_path / "b.csv", columns={"text": "2", "label": "1"})  # as the command line gives places
+    assert data.labels == ("a", "b") and data.train[0].text.startswith("rain")

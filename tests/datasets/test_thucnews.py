@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -199,6 +200,30 @@ def test_course_data_finds_the_headlines(small, tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("COURSE_DATA")
     fetched = thucnews.fetch_thucnews(vectors=False, address=small.address)
     assert thucnews.find_thucnews() == fetched == thucnews.FOLDER
+
+
+def test_the_name_finds_the_headlines(small, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COURSE_DATA", raising=False)
+    for name in ("thucnews", "data/thucnews"):
+        with pytest.raises(
+            SetupError, match="fetch them with `python -m course_lib data thucnews`, or let COURSE_DATA name"
+        ):
+            load_dataset(name)
+        for command in (["check"], ["train", "--output", "out"]):
+            assert main([*command, "--data", name]) == 1
+            said = capsys.readouterr().err
+            assert "python -m course_lib data thucnews" in said and not Path("out").exists()
+    mine = thucnews.fetch_thucnews(tmp_path / "mine" / "thucnews", vectors=False, address=small.address)
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "mine"))
+    for name in ("thucnews", "data/thucnews", Path("data", "thucnews")):
+        data = load_dataset(name)
+        assert data.folder == mine and data.notes == (f"'{name}' was read from '{mine}'.",)
+    fetched = thucnews.fetch_thucnews(vectors=False, address=small.address)
+    assert load_dataset("data/thucnews").folder == fetched and not load_dataset("data/thucnews").notes
+    Path("thucnews").mkdir()
+    with pytest.raises(DataError, match="The folder 'thucnews' has no data"):  # what is there is meant
+        load_dataset("thucnews")
 
 
 def test_the_published_files_are_those_of_the_course_data() -> None:

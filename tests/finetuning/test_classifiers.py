@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from course_lib import zoo
 from course_lib.__main__ import main
 from course_lib.datasets import Dataset, Example, Examples, load_dataset, write_dataset
-from course_lib.errors import DataError, TrainingError
+from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning import FineTuned, train_classifier
 from course_lib.finetuning.effects import token_effects
 from course_lib.finetuning.leaderboard import leaderboard
@@ -45,6 +46,55 @@ def test_a_trained_model_learns_and_says_the_same_when_loaded(which, data, reque
     texts = ["rain and goal", "", "something unheard of", "goal " * 90]
     assert again.predict(texts) == tuned.predict(texts)
     assert again.evaluate(list(data["classification"].test)).scores == tuned.evaluate("test").scores
+
+
+@pytest.fixture(scope="module")
+def other_cnn(data, tmp_path_factory):
+    """As text_cnn, with as many tokens in its vocabulary, in another order."""
+    folder = tmp_path_factory.mktemp("zoo") / "other"
+    known = data["classification"]
+    train = Examples(
+        [
+            Example(text.replace("rain", "sun sun"), label)
+            for text, label in zip(known.train.texts, known.train.labels, strict=True)
+        ]
+    )
+    train_classifier("TextCNN", known.replace(train=train), output=folder, options=SMALL, **{**QUICK, "epochs": 1})
+    return folder
+
+
+def test_a_vocabulary_of_another_run_is_refused(text_cnn, bert_cnn, other_cnn, tmp_path) -> None:
+    for number, (folder, vocabulary) in enumerate(((text_cnn[1], other_cnn), (bert_cnn[1], text_cnn[1]))):
+        mixed = tmp_path / f"mix{number}"
+        shutil.copytree(folder, mixed)
+        assert FineTuned.load(mixed) and zoo.load_tokenizer(mixed)
+        shutil.copy(vocabulary / "tokenizer.json", mixed)
+        for load in (FineTuned.load, zoo.load_tokenizer):
+            with pytest.raises(
+                ModelFilesError, match=r"The vocabulary in '.*' is not the one that the model was trained with"
+            ):
+                load(mixed)
+
+
+def test_of_an_old_folder_the_size_of_the_vocabulary_is_compared(text_cnn, bert_cnn, tmp_path) -> None:
+    shutil.copytree(text_cnn[1], tmp_path / "old")
+    for name in ("zoo.json", "fine_tuning.json"):
+        card = json.loads((tmp_path / "old" / name).read_text(encoding="utf-8"))
+        del card["vocabulary"]
+        (tmp_path / "old" / name).write_text(json.dumps(card), encoding="utf-8")
+    FineTuned.load(tmp_path / "old")
+    shutil.copy(bert_cnn[1] / "tokenizer.json", tmp_path / "old")
+    with pytest.raises(ModelFilesError, match=r"has 30,522 tokens, and the model has rows for 7: copy the tokenizer"):
+        FineTuned.load(tmp_path / "old")
+
+
+def test_what_a_loaded_model_saves_knows_its_vocabulary(text_cnn, tmp_path) -> None:
+    FineTuned.load(text_cnn[1]).save(tmp_path / "again")
+    for name in ("zoo.json", "fine_tuning.json"):
+        first, second = (
+            json.loads((place / name).read_text(encoding="utf-8")) for place in (text_cnn[1], tmp_path / "again")
+        )
+        assert first["vocabulary"] == second["vocabulary"]
 
 
 def test_the_same_seed_gives_the_same_model(text_cnn, data) -> None:
@@ -105,6 +155,12 @@ def test_a_finished_model_is_not_taken_for_another_one(text_cnn, bert_cnn, data,
             ValueError,
             "vector_words are the words of vectors, and there are none",
         ),
+        (
+            "TextCNN",
+            {"options": {"frozen": True}},
+            ValueError,
+            "frozen keeps the vectors of a file as they are, and there",
+        ),
         ("TextCNN", {"options": {"kernel": 3}}, TypeError, "TextCNN has no option kernel; it has filters, kernels"),
         ("TextCNN", {"minimum": 99}, DataError, "occurs 99 times"),
         ("TextCN", {}, ValueError, "Did you mean TextCNN"),
@@ -161,6 +217,30 @@ def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> No
             ["--model", "TextCNN", "--vector-words", "nothere"],
             "vector_words are the words of vectors, and there are none",
         ),
+        (
+            ["--model", "TextCNN", "--option", "vectors=x"],
+            "--option has vectors=x; a file of word vectors goes with --vectors",
+        ),
+        (
+            ["--model", "all", "--option", "vectors=x"],
+            "--option has vectors=x; a file of word vectors goes with --vectors",
+        ),
+        (
+            ["--model", "TextCNN", "--option", "frozen=true"],
+            "frozen keeps the vectors of a file as they are, and there",
+        ),
+        (
+            ["--model", "all", "--models", "TextRNN", "TextCNN", "--option", "frozen=true"],
+            "frozen keeps the vectors of a file as they are, and there",
+        ),
+        (
+            ["--model", "TextCNN", "--vectors", "VECTORS", "--option", "embedding=16"],
+            "has 2 numbers a word, and 16 were asked for",
+        ),
+        (
+            ["--model", "TextCNN", "--vectors", "VECTORS", "--option", "embedding=abc"],
+            "embedding is 'abc'; a whole number",
+        ),
         (["--model", "bert_CNN", "--words"], "bert_CNN reads BERT's and takes no unit"),
         (["--model", "all", "--models", "TextCN"], "Did you mean TextCNN"),
         (["--model", "all", "--models", "TextCNN", "nothere"], "There is no model 'nothere' in the zoo"),
@@ -175,6 +255,8 @@ def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> No
 )
 def test_a_wrong_option_is_one_sentence(data, tmp_path, capsys, options, words) -> None:
     write_dataset(data["classification"], tmp_path / "data")
+    (tmp_path / "v.vec").write_text("rain 1 2\nsun 3 4\n", encoding="utf-8")
+    options = [str(tmp_path / "v.vec") if option == "VECTORS" else option for option in options]
     assert main(["train", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out"), *options]) == 1
     said = capsys.readouterr().err
     assert words in said and "Traceback" not in said and not (tmp_path / "out").exists()
@@ -196,7 +278,65 @@ def test_an_encoder_of_another_language_is_said(tiny, tmp_path, capsys) -> None:
     write_dataset(Dataset("here", ("a", "b"), train, train, train, "classification", "made"), tmp_path / "data")
     command = ["train", "--model", "bert", "--encoder", str(tiny), "--data", str(tmp_path / "data"), "--epochs", "1"]
     assert main([*command, "--output", str(tmp_path / "out")]) == 0
-    assert "of the tokens of these texts are unknown to the model's vocabulary" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    line = (
+        "of the tokens of these texts are unknown to the model's vocabulary: it was made for another language, or for other "
+        "texts. Another encoder, such as 'mini_bert_zh', would know more of them.\n"
+    )
+    assert said.count(line) == 1 and said.index(line) < said.index("steps/s") and "larger training set" not in said
+    command = ["train", "--model", str(tiny), "--data", str(tmp_path / "data"), "--epochs", "1"]
+    assert main([*command, "--output", str(tmp_path / "fine")]) == 0
+    said = capsys.readouterr().err
+    assert said.count(line) == 1 and said.index(line) < said.index("steps/s")
+    command = [
+        "train",
+        "--model",
+        "all",
+        "--models",
+        "bert",
+        "bert_CNN",
+        "--encoder",
+        str(tiny),
+        "--data",
+        str(tmp_path / "data"),
+    ]
+    assert main([*command, "--epochs", "1", "--seeds", "2", "--output", str(tmp_path / "all")]) == 0
+    said = capsys.readouterr().err
+    assert said.count(f"'{tiny}': ") == said.count(line) == 1 and said.index(line) < said.index("steps/s")
+
+
+def test_a_poor_match_is_a_warning_in_python(data) -> None:
+    """English has no unknown token in a Chinese vocabulary: its words fall into letters."""
+    from course_lib.finetuning import fine_tune
+    from course_lib.finetuning.languages import LanguageWarning, poor_match
+    from course_lib.pretrained import load_tokenizer
+
+    words = (
+        r"The words of these texts fall into \d\.\d pieces each in the model's vocabulary: .* such as 'embedded', would"
+    )
+    with pytest.warns(LanguageWarning, match=words):
+        train_classifier("bert", data["classification"], encoder="mini_bert_zh", steps=1)
+    with pytest.warns(LanguageWarning, match=words):
+        fine_tune(data["tags"], "mini_bert_zh", steps=1)
+    for texts, encoder in (
+        (["股价大涨三成 A股收涨", "iPhone发布会"], "mini_bert_zh"),
+        (["Return the numpy.ndarray with dtype float64", "a goal"], "mini_bert"),
+        ([], "mini_bert"),
+        ([""], "embedded"),
+    ):
+        assert poor_match(texts, load_tokenizer(encoder)) is None
+    assert "Another encoder would know" in poor_match(["Правительство объявило в четверг"], load_tokenizer("embedded"))
+
+
+def test_without_a_network_an_encoder_that_is_here_is_named(data, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    write_dataset(data["classification"], tmp_path / "data")
+    for model in (["bert_CNN", "--encoder", "no/such-bert-here"], ["ERNIE"], ["no/such-bert-here"]):
+        command = ["train", "--model", *model, "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        option = "--model" if model[0].startswith("no/") else "--encoder"
+        assert f"({option} mini_bert_zh, {option} FOLDER)." in said and "COURSE_MODEL" not in said
 
 
 @pytest.mark.parametrize(
@@ -260,6 +400,26 @@ def test_the_leaderboard_leaves_out_what_cannot_be_had_and_goes_on(data, tiny, t
     other = known.replace(test=type(known.test)(known.test[:5]), folder="elsewhere")
     with pytest.raises(DataError, match=r"TextCNN is left out: .*\(data: made here, not elsewhere; contents: "):
         leaderboard(other, ["TextCNN"], seeds=(0, 1), output=tmp_path / "out", resume=True, **choices)
+
+
+def test_all_models_say_what_one_says(tmp_path, capsys) -> None:
+    """Texts that are cut, tokens without vectors, tokens that train lacks; the machine stands with the seconds."""
+    train = Examples([Example("rain falls now", 0), Example("goal scored now " + "again " * 600, 1)] * 4)
+    dev = Examples([Example("rain falls here", 0), Example("goal unheard", 1)])
+    write_dataset(Dataset("here", ("a", "b"), train, dev, dev, "classification", "made"), tmp_path / "data")
+    (tmp_path / "rain.vec").write_text("1 2\nnow 0.5 1\n", encoding="utf-8")
+    command = ["train", "--data", str(tmp_path / "data"), "--steps", "1", "--vectors", str(tmp_path / "rain.vec")]
+    expected = (
+        "train: 4 of 8 texts are longer than 512 tokens and were cut.",
+        "6 of 8 tokens have no vector in 'rain.vec' and begin at random.",
+        "of the tokens of dev do not occur twice in train and are read as [UNK]",
+    )
+    for model in (["TextCNN"], ["all", "--models", "TextCNN", "FastText"]):
+        assert main([*command, "--model", *model, "--output", str(tmp_path / model[0])]) == 0
+        said = capsys.readouterr().err
+        assert [said.count(sentence) for sentence in expected] == [1, 1, 1], said
+    told = json.loads((tmp_path / "all" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert "cores" in told["machine"] and "GiB" in told["machine"]
 
 
 def test_the_leaderboard_needs_something_to_compare_on(data) -> None:

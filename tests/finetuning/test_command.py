@@ -2,8 +2,12 @@
 
 import dataclasses
 import io
+import itertools
 import json
+import shutil
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,13 @@ def test_train_says_what_it_found_and_where_the_model_is(tiny, data, tmp_path, c
     assert list((tmp_path / "out" / "tensorboard").iterdir())
 
 
+def test_train_says_what_was_cut(tiny, data, tmp_path, capsys) -> None:
+    write_dataset(data["classification"], tmp_path / "data")
+    arguments = ["train", "--model", str(tiny), "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    assert main([*arguments, *OPTIONS, "--max-tokens", "4"]) == 0
+    assert "train: 12 of 12 texts are longer than 4 tokens and were cut." in capsys.readouterr().err
+
+
 def test_the_help_names_the_defaults_that_are_used(capsys, monkeypatch) -> None:
     from course_lib import zoo
     from course_lib.training import FINE_TUNING
@@ -62,6 +73,7 @@ def test_the_help_names_the_defaults_that_are_used(capsys, monkeypatch) -> None:
         f"in which the rate rises ({FINE_TUNING.warmup}; over word vectors {words['warmup']})",
         "another rate for the new layer (none; 1e-3 for those of the zoo that stand on a BERT)",
         f"{FINE_TUNING.precision} (so if left out): bfloat16",
+        "--option frozen=true keeps them as they are",
     ):
         assert default in said, default
 
@@ -101,6 +113,125 @@ def test_predict_takes_a_text_a_file_or_standard_input(trained, capsys, tmp_path
     assert one["label"] in capsys.readouterr().out
 
 
+def test_a_vocabulary_of_another_model_is_one_sentence(trained, tmp_path, capsys) -> None:
+    from course_lib.vocabulary import make_vocabulary
+
+    folder = tmp_path / "mix"
+    shutil.copytree(trained / "out", folder)
+    found = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = found["model"]["vocab"]  # as many tokens, two of them in the other order
+    vocabulary["rain"], vocabulary["sun"] = vocabulary["sun"], vocabulary["rain"]
+    (folder / "tokenizer.json").write_text(json.dumps(found), encoding="utf-8")
+    said = []
+    for _ in range(2):
+        assert main(["predict", "--model", str(folder), "--text", "rain"]) == 1
+        said.append(capsys.readouterr().err)
+        make_vocabulary(["rain and sun"], minimum=1).save_pretrained(folder)
+    assert "is not the one that the model was trained with" in said[0]
+    assert "lacks [CLS], [SEP], [MASK]: it is not the vocabulary of a BERT" in said[1]
+
+
+def test_a_table_may_have_more_rows_than_the_vocabulary_has_tokens(tokenizer, data, tmp_path) -> None:
+    """Some published models are padded so."""
+    from course_lib.bert import BertModel
+    from course_lib.config import BertConfig
+    from course_lib.finetuning import FineTuned, fine_tune
+
+    sizes = {"vocab_size": len(tokenizer) + 70, "hidden_size": 6, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 5, "max_position_embeddings": 16}  # fmt: skip
+    BertModel(BertConfig.from_dict(sizes)).save_pretrained(tmp_path / "padded")
+    tokenizer.save_pretrained(tmp_path / "padded")
+    fine_tune(data["classification"], tmp_path / "padded", steps=1, output=tmp_path / "out")
+    assert FineTuned.load(tmp_path / "out").predict("rain")
+    card = json.loads((tmp_path / "out" / "fine_tuning.json").read_text(encoding="utf-8"))
+    del card["vocabulary"]
+    (tmp_path / "out" / "fine_tuning.json").write_text(json.dumps(card), encoding="utf-8")
+    assert FineTuned.load(tmp_path / "out").predict("rain")
+
+
+def test_the_column_of_the_texts_is_given_as_in_training(trained, tmp_path, capsys) -> None:
+    model = ["predict", "--model", str(trained / "out"), "--file"]
+    (tmp_path / "a.csv").write_text("body,text\nrain,1\nsun,2\n", encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text('{"body": "rain", "text": 1}\n{"body": "sun"}\n', encoding="utf-8")
+    (tmp_path / "a.txt").write_text("rain\n", encoding="utf-8")
+    for name in ("a.csv", "a.jsonl"):
+        assert main([*model, str(tmp_path / name), "--columns", "text=body"]) == 0
+        assert [one["text"] for one in lines(capsys)] == ["rain", "sun"]
+    for name, given, words in (
+        ("a.csv", "text=bdy", "has no column 'bdy' (did you mean 'body'?)"),
+        ("a.csv", "question=body", "columns has the field 'question'; the fields of this task are text, pair"),
+        ("a.jsonl", "question=body", "columns has the field 'question'; the fields of this task are text, pair"),
+        ("a.jsonl", "text=nothing", "Line 1 of"),
+        ("a.txt", "text=body", "--columns is for tables and JSON lines, and line 1 of"),
+        ("a.csv", "text", "--columns has 'text'"),
+    ):
+        assert main([*model, str(tmp_path / name), "--columns", given]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["predict", "--model", str(trained / "out"), "--text", "a", "--columns", "text=body"]) == 1
+    assert "--columns goes with --file" in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_text(trained, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\ufeffrain\n".encode()), encoding="ascii"))
+    assert main(["predict", "--model", str(trained / "out"), "-"]) == 0
+    assert [one["text"] for one in lines(capsys)] == ["rain"]
+
+
+def test_empty_lines_are_counted_and_nothing_is_an_error(trained, tmp_path, capsys, monkeypatch) -> None:
+    model = ["predict", "--model", str(trained / "out")]
+    (tmp_path / "a.txt").write_text("rain\n\n  \nsun\n", encoding="utf-8")
+    assert main([*model, "--file", str(tmp_path / "a.txt")]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2 and said.err == "2 empty lines were left out.\n"
+    for text in ("", "\n\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        assert main([*model, "-"]) == 1
+        assert capsys.readouterr().err == "DataError: Standard input has no text; give at least one.\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("rain\n\n"))
+    assert main([*model, "-", "--table"]) == 0
+    assert capsys.readouterr().err == "1 empty line was left out.\n"
+
+
+def test_a_line_of_standard_input_is_answered_when_it_comes(trained) -> None:
+    """While the pipe is open, as of a program that writes a line now and then, or a person who types."""
+    command = [sys.executable, "-m", "course_lib", "predict", "--model", str(trained / "out"), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for text in ("rain", "sun", "das Wetter für 天"):
+            process.stdin.write(f"{text}\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["text"] == text
+        process.stdin.write(b"goal\n\xff\nsun\n")
+        process.stdin.flush()  # and the pipe stays open
+        assert json.loads(process.stdout.readline())["text"] == "goal"
+        said = process.stderr.read().decode()
+        assert process.wait(30) == 1
+        assert said == "DataError: Line 5 of standard input is not UTF-8; save it as UTF-8.\n"
+
+
+def test_inputs_are_handed_on_as_they_come() -> None:
+    from course_lib.finetuning.waiting import as_they_come
+
+    go_on = threading.Event()
+
+    def items():
+        yield from range(3)
+        go_on.wait(30)
+        yield from range(3, 10)
+        raise OSError("gone")
+
+    found = []
+    chunks = as_they_come(items(), 4)
+    with pytest.raises(OSError, match="gone"):
+        while True:
+            found.append(next(chunks))
+            if sum(map(len, found)) == 3:
+                go_on.set()
+    assert [item for chunk in found for item in chunk] == list(range(10))
+    assert all(1 <= len(chunk) <= 4 for chunk in found) and list(as_they_come([], 4)) == []
+    endless = as_they_come(itertools.count(), 4)
+    next(endless)
+    endless.close()
+
+
 def test_predictions_come_as_the_inputs_do(trained) -> None:
     """Nothing waits for the end of a long file: the first answers are there before the last input is read."""
     from course_lib.finetuning import FineTuned
@@ -136,6 +267,18 @@ def test_predictions_come_as_the_inputs_do(trained) -> None:
         ),
         (["train", "--data", "DATA", "--output", "NEW", "--task", "tagging"], "There is no task 'tagging'"),
         (["train", "--data", "DATA", "--output", "NEW", "--columns", "text"], "--columns has 'text'"),
+        (
+            ["train", "--data", "DATA", "--output", "NEW", "--seed", "99999999999999999999999"],
+            "--seed is 99999999999999999999999; a whole number between -2**62 and 2**62 is needed",
+        ),
+        (
+            ["train", "--data", "DATA", "--output", "NEW", "--streaming"],
+            "is not known before they were read: give --steps",
+        ),
+        (
+            ["train", "--data", "DATA", "--output", "NEW", "--model", "TextCNN", "--max-tokens", "0"],
+            "max_tokens is 0; at least 1 token of the text is needed.",
+        ),
         (["train", "--data", "DATA", "--output", "NEW", "--model", "no/where-at-all"], "no/where-at-all"),
     ],
 )
@@ -168,13 +311,22 @@ def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
         ("a.txt", "rain\tweather\n", "Line 1 of 'FILE' has the label 'weather' after its tab"),
         ("a.jsonl", '{"text": "rain"}\n' * 600 + '{"text": null}\n', "Line 601 of 'FILE' has no text"),
         ("a.jsonl", '{"text": ["rain", "sun"]}\n', "Line 1 of 'FILE' has a list as text"),
+        ("a.jsonl", '{"text": 5}\n', "Line 1 of 'FILE' has an int as text"),
+        ("a.jsonl", "5\n", "Line 1 of 'FILE' is an int; a dictionary with text"),
         (
             "a.csv",
             'text,other\n"rain,\nsun",1\nrain\n',
             "Line 4 of 'FILE' has 1 column ('rain') where the first line has 2",
         ),
         ("a.jsonl", "[" * 100_000 + "\n", "Line 1 of 'FILE' is no JSON object"),
-        ("a.csv", "body,other\nrain,1\n", "has no text"),
+        (
+            "a.csv",
+            "body,other\nrain,1\n",
+            "'FILE' has the columns body, other, and none is called text: rename it, or say which",
+        ),
+        ("a.csv", "body,other\nrain,1\nsun,1\n", "which it is, as in --columns text=body."),
+        ("a.tsv", "headline\tlabel\nrain\t1\n", "'FILE' has the columns headline, label, and none is called text"),
+        ("a.txt", "\n \n", "'FILE' has no text; give at least one."),
         (
             "a.txt",
             "rain\ngoal\tmatch\n",

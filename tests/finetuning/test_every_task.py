@@ -303,6 +303,7 @@ def test_every_example_of_a_stream_comes_once_each_time_in_another_order() -> No
 SETS = sorted(path.name for path in (ROOT / "data").iterdir() if path.is_dir() and not path.name.startswith("mini_"))
 
 
+@pytest.mark.filterwarnings("ignore::course_lib.finetuning.languages.LanguageWarning")  # the Chinese sets
 @pytest.mark.parametrize("name", SETS)
 def test_each_set_of_the_course_goes_from_its_folder_to_a_model_and_to_predictions(tiny, tmp_path, name) -> None:
     read = load_dataset(ROOT / "data" / name)
@@ -383,7 +384,7 @@ def test_a_second_text_is_taken_where_nobody_knows_what_the_model_was_trained_on
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("classification", [3], "Input 0 is a int; a dictionary with text, and pair if you like is expected"),
+        ("classification", [3], "Input 0 is an int; a dictionary with text, and pair if you like is expected"),
         ("classification", ["a", {"pair": "b"}], "Input 1 has no text"),
         (
             "classification",
@@ -410,9 +411,9 @@ def test_a_second_text_is_taken_where_nobody_knows_what_the_model_was_trained_on
         ),
         ("masked-words", [("[MASK]", "b")], "Input 0 has 2 parts; no more than text can be read"),
         ("choices", [{"question": "What?", "choices": {"a": "b", "c": "d"}}], "Input 0 needs choices, a list"),
-        ("classification", ["a"] * 520 + [5], "Input 520 is a int"),
+        ("classification", ["a"] * 520 + [5], "Input 520 is an int"),
         ("masked-words", ["[MASK]"] * 520 + ["none"], r"Input 520 has no \[MASK\]"),
-        ("classification", [{"text": 4}], "Input 0 has a int as text; a text is expected"),
+        ("classification", [{"text": 4}], "Input 0 has an int as text; a text is expected"),
         ("answers", ["Where?"], "Input 0 has no context; a dictionary with question and context is expected"),
         ("choices", [("What?", ["one"])], "Input 0 needs choices, a list of at least two texts"),
         ("choices", ["What?"], "Input 0 has no choices"),

@@ -35,7 +35,12 @@ def test_counts_balance_repeats_leaks_and_length_are_said(folder) -> None:
     assert "1 of 2 examples of test have more than 512 tokens and will be cut" in remarks
     assert "1 of 26 examples of train repeats an earlier one" in problems
     assert "All 2 examples of dev have the label 'good'" in problems and "stands in train too: a leak" in problems
+    assert "dev 1 = train 4: 'the shop sent number 3 in good time'" in problems
     assert len(found.problems) == 3
+    assert (  # the words of the first text, and of the last
+        "A model over word vectors, such as TextCNN, would know the 10 words that occur twice in train, and not 30.0% of the "
+        "tokens of dev and 100.0% of the tokens of test." in remarks
+    )
     page = str(found)
     assert all(sentence in page for sentence in (*found.remarks, *found.problems))
 
@@ -48,6 +53,12 @@ def test_tokens_are_those_that_the_model_reads(folder) -> None:
     lengths = [len(row) for row in load_tokenizer()(list(data.test.texts), verbose=False)["input_ids"]]
     assert found["test"].longest == max(lengths) and found["test"].examples == 2
     assert found["test"].lost == pytest.approx((max(lengths) - 512) / sum(lengths))
+
+
+def test_where_no_word_occurs_twice_a_vocabulary_needs_another_minimum(tmp_path) -> None:
+    (tmp_path / "train.tsv").write_text("text\tlabel\ngood\ta\nbad\tb\n", encoding="utf-8")
+    said = " ".join(inspect_data(load_dataset(tmp_path)).remarks)
+    assert "None of the 2 words of 2 texts occurs 2 times" in said and "--minimum 1" in said
 
 
 def test_a_limit_and_the_first_examples_alone(folder) -> None:
@@ -73,6 +84,8 @@ def test_texts_of_another_language_than_the_encoder_are_noticed() -> None:
     other = inspect_data(data, "default")
     assert any("unknown to 'default'" in sentence for sentence in other.remarks)
     assert max(one.unknown for one in other.tokens) > 0.5
+    letters = inspect_data(load_dataset(DATA / "headlines_en"), "mini_bert_zh").remarks
+    assert any("pieces each in the vocabulary of 'mini_bert_zh'" in sentence for sentence in letters)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,29 @@ def test_padding_and_neighbours_change_nothing(models, name, lengths, more, left
 
 
 @pytest.mark.parametrize("name", zoo.NAMES)
+@settings(max_examples=12, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 19), min_size=2, max_size=11),
+    size=st.integers(1, 7),
+    order=st.randoms(use_true_random=False),
+)
+def test_batches_of_any_size_and_order_give_the_same_predictions(models, name, lengths, size, order) -> None:
+    """n texts in batches of k, the last of them ragged, and in another order, each padded to its own longest text."""
+    model, rows = models[name], texts(lengths, seed=sum(lengths))
+    whole = scores(model, *batch(rows))
+    places = list(range(len(rows)))
+    order.shuffle(places)
+    for some in (range(len(rows)), places):
+        parts = [some[start : start + size] for start in range(0, len(rows), size)]
+        found = torch.empty_like(whole)
+        for part in parts:
+            found[list(part)] = scores(model, *batch([rows[i] for i in part]))
+        assert torch.allclose(found, whole, atol=2e-5)
+        sure = whole.topk(2).values.diff().abs().squeeze(-1) > 1e-4  # two labels that are level may change places
+        assert torch.equal(found.argmax(-1)[sure], whole.argmax(-1)[sure])
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
 def test_what_stands_at_padding_does_not_matter(models, name) -> None:
     ids, mask = batch(texts([5, 2, 11]))
     other = torch.where(mask == 0, torch.full_like(ids, 7), ids)
@@ -315,6 +338,8 @@ def test_an_unknown_option_names_those_that_there_are() -> None:
         zoo.build("TextRNN", K, V, filters=3)
     with pytest.raises(ValueError, match=r"shape .* vocabulary 53 tokens"):
         zoo.build("TextCNN", K, V, vectors=torch.zeros(9, 4))
+    with pytest.raises(ValueError, match="embedding is 16, and the vectors have 9 numbers each"):
+        zoo.build("TextCNN", K, V, vectors=torch.zeros(V, 9), embedding=16)
     with pytest.raises(ValueError, match="which 4 heads cannot share"):
         zoo.build("Transformer", K, V, embedding=30)
 
