@@ -13,6 +13,7 @@ OUTPUT/
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from course_lib.finetuning.classifiers import train_classifier
 from course_lib.finetuning.tasks import check_dataset
 from course_lib.finetuning.tuned import FineTuned, fingerprint
 from course_lib.plots import Picture, Table
+from course_lib.training import disk
 
 _RUN = "leaderboard_run.json"
 _COLUMNS = (
@@ -116,23 +118,28 @@ class Leaderboard:
         ]  # fmt: skip
 
     def write(self, folder: str | Path) -> Path:
-        """leaderboard.csv, .json and .png into a folder."""
+        """leaderboard.csv, .json and .png into a folder.
+
+        Raises:
+            TrainingError: they cannot be written.
+        """
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         rows = self.as_dictionaries()
-        part = folder / "leaderboard.csv.part"
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(folder / "leaderboard.csv")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
         every = {row.model: list(row.accuracies) for row in self.rows}
         told = {"part": self.part, "texts": self.texts, "rows": rows, "accuracies": every, "notes": list(self.notes), "versions": training.versions()}  # fmt: skip
-        part = folder / "leaderboard.json.part"
-        part.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(folder / "leaderboard.json")
+        files: dict[str, str | bytes] = {
+            "leaderboard.csv": text.getvalue(),
+            "leaderboard.json": json.dumps(told, indent=1, ensure_ascii=False) + "\n",
+        }
         if self.rows:
-            (folder / "leaderboard.png").write_bytes(self.picture().png)
+            files["leaderboard.png"] = self.picture().png
+        for name, content in files.items():
+            disk.write_whole(folder / name, content, "The table of the models", disk.GO_ON)
         return folder
 
 
@@ -241,7 +248,7 @@ def _run(
     }
     if done is not None:
         found["made_from"] = made_from
-        done.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        disk.write_whole(done, json.dumps(found) + "\n", "What was measured", disk.GO_ON)
     return found
 
 

@@ -35,7 +35,7 @@ from course_lib.finetuning.tasks import Prepared, Reading, Task, WrongInput, che
 from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
 from course_lib.finetuning.words import MaskedWords, NextWords
-from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher
+from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher, disk
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
@@ -222,8 +222,9 @@ class FineTuned:
         self._write_card(folder, **more)
         return folder
 
-    def _write_card(self, folder: Path, **more: Any) -> None:
-        self.tokenizer.save_pretrained(folder)
+    def _write_card(self, folder: Path, then: str = disk.ELSEWHERE, **more: Any) -> None:
+        with disk.whole_files(folder, "The tokenizer", then) as part:
+            self.tokenizer.save_pretrained(part)
         card = {
             "task": self.task.name,
             "labels": self.task.labels,
@@ -232,9 +233,8 @@ class FineTuned:
             "recipe": {"precision": self.precision},
             **more,
         }
-        part = folder / (CARD + ".part")
-        part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(folder / CARD)
+        content = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        disk.write_whole(folder / CARD, content, "The card of the model", then)
 
 
 def answers(model: nn.Module, batches: Any, task: Task, precision: str = "float32") -> dict[str, Tensor]:
@@ -387,6 +387,7 @@ def fine_tune(
     if folder is not None and training.is_main_process():
         tuned._write_card(
             folder,
+            disk.GO_ON,
             recipe=dataclasses.asdict(recipe),
             batch={"size": batch_size, "tokens": batch_tokens},
             seed=seed,

@@ -6,6 +6,7 @@ losses.py       what is minimised, and by how many items a mean is a mean of
 evaluation.py   what a model says about labelled examples
 history.py      what happened, as a table and a file
 checkpoints.py  whole checkpoints on disk
+disk.py         files that are whole or not there, and the sentence when a disk is full
 sharing.py      which rows of a batch a process takes
 seeds.py        random numbers
 interrupts.py   Ctrl-C

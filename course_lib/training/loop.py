@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from course_lib import optim
 from course_lib.devices import reckoning
 from course_lib.errors import TrainingError
-from course_lib.training import checkpoints
+from course_lib.training import checkpoints, disk
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels, to_device
-from course_lib.training.history import Record, Step, Training, better
+from course_lib.training.history import Record, Step, Training, as_csv, better
 from course_lib.training.interrupts import Interrupts
 from course_lib.training.losses import Batch, ModelLoss, for_model, item_counts, weighted
 from course_lib.training.recipe import Recipe
@@ -194,8 +194,6 @@ class _Run:
             raise
         finally:  # also when somebody stops a long training: what was reached is not lost
             self._put_back()
-            if self.output is not None and self.best is not None and self.accelerator.is_main_process:
-                self._result().save_csv(self.output / "history.csv")
             for watcher in self.watchers:
                 watcher.end()
         return self._result()
@@ -320,12 +318,13 @@ class _Run:
         where = f"is {value} at step {self.step + 1}"
         saved = ""
         if self.output is not None:
-            from safetensors.torch import save_file
-
             path = self.output / f"bad-batch-step-{self.step + 1}.safetensors"
-            if self.accelerator.is_main_process:
-                save_file({f"{i}.{k}": v.contiguous().cpu() for i, b in enumerate(batches) for k, v in b.items()}, path)
             saved = f" The batch is saved as '{path}'."
+            try:
+                if self.accelerator.is_main_process:
+                    _save_batches(batches, path)
+            except TrainingError as fault:  # what happened in the training is said first
+                saved = f" {fault}"
         error = TrainingError(_divergence(where) + saved)
         error.batches = batches  # type: ignore[attr-defined]
         raise error
@@ -348,12 +347,13 @@ class _Run:
         record = Record(self.epoch + 1, self.step, train_loss, dev, scores, self._seconds(), end_of_epoch)
         self.records.append(record)
         if dev is not None and not math.isfinite(dev.loss):  # the last step may have broken the weights
+            self._write_history()
             raise TrainingError(_divergence(f"on dev is {dev.loss} after epoch {record.number}"))
         if self.best is None or better(record, self.best, metric):
             self.best, self.stale = record, 0
             self._keep_weights()
             if self.output is not None and self.accelerator.is_main_process:
-                checkpoints.save_model(self.given, self.output)
+                checkpoints.save_model(self.given, self.output, disk.GO_ON)
         else:
             self.stale += 1
             if self.recipe.patience is not None and self.stale >= self.recipe.patience:
@@ -361,8 +361,13 @@ class _Run:
                     f"Stopped after step {self.step}: {self.stale} evaluations without anything better than step "
                     f"{self.best.step}."
                 )
+        self._write_history()
         for watcher in self.watchers:
             watcher.evaluated(self._result())
+
+    def _write_history(self) -> None:
+        if self.output is not None and self.accelerator.is_main_process:
+            disk.write_whole(self.output / "history.csv", as_csv(self.records, self.best), "The history", disk.GO_ON)
 
     def _seconds(self) -> float:
         return self.seconds_before + perf_counter() - self.began
@@ -431,8 +436,6 @@ class _Run:
             main=self.accelerator.is_main_process,
             wait=self.accelerator.wait_for_everyone,
         )
-        if self.best is not None and self.accelerator.is_main_process:
-            self._result().save_csv(self.output / "history.csv")
 
     def _resume(self) -> bool:
         assert self.output is not None
@@ -530,6 +533,14 @@ def _divergence(where: str) -> str:
         f"The loss {where}; try a smaller learning rate, and look for labels or inputs that are not numbers. The model "
         "has the best weights from before."
     )
+
+
+def _save_batches(batches: list[Batch], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {f"{i}.{k}": v.contiguous().cpu() for i, b in enumerate(batches) for k, v in b.items()}
+    with disk.whole_files(path.parent, "The batch") as part:
+        save_file(tensors, part / path.name)
 
 
 def _length(batches: Any) -> int | None:
