@@ -4,9 +4,11 @@
       config.json, model.safetensors        the best model so far, as `from_pretrained` reads it
       history.csv                           every evaluation
       checkpoints/step-00000120/            everything that continuing takes: weights, optimiser, schedule, random
-                                            numbers, the place in the data, the history, and a list of the files
+                                            numbers, the place in the data, the history, the best weights where
+                                            they are those of an earlier step (best.pt), and a list of the files
 
-A kill at any moment leaves the older checkpoint whole. The list of files (`files.json`) is written last and holds their
+What is beside the checkpoints may be damaged or gone: a run that goes on writes the best model and the history of its
+checkpoint again. A kill at any moment leaves the older checkpoint whole. The list of files (`files.json`) is written last and holds their
 sizes and checksums; a folder without it, or that differs from it, is damaged and passed over with a sentence.
 """
 
@@ -20,12 +22,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from course_lib.errors import TrainingError
 from course_lib.training import disk
 
 _FOLDER, _LIST, _STATE = "checkpoints", "files.json", "run.json"
+BEST = "best.pt"  # in a checkpoint, where its own weights are not the best
 _KEPT = 2  # whole checkpoints: one may be damaged on its disk
 
 
@@ -132,17 +136,24 @@ def save_model(model: nn.Module, folder: Path, then: str = disk.ELSEWHERE) -> No
             save_tensors(model, str(part / "model.safetensors"), metadata={"format": "pt"})
 
 
-def load_weights(model: nn.Module, folder: Path) -> dict[str, Any]:
-    """The state dict of what `save_model` wrote; the model itself stays as it is."""
-    if hasattr(type(model), "from_pretrained") and (folder / "config.json").is_file():
-        return type(model).from_pretrained(folder).state_dict()
-    import copy
+def best_weights(folder: Path) -> dict[str, Any]:
+    """The state dict that a checkpoint has where its own weights are not the best.
 
-    from safetensors.torch import load_model
+    Raises:
+        TrainingError: it has none: an older version of the course left it beside the checkpoints alone.
+    """
+    if not (folder / BEST).is_file():
+        raise TrainingError(
+            f"The checkpoint '{folder}' is of an older version of the course and lacks the best weights: begin anew in "
+            "another folder."
+        )
+    return torch.load(folder / BEST, map_location="cpu", weights_only=True)
 
-    other = copy.deepcopy(model)
-    load_model(other, str(folder / "model.safetensors"))
-    return other.state_dict()
+
+def weights_checksum(output: Path) -> str | None:
+    """Of the weights of the best model; None where there are none, or several files of them."""
+    path = output / "model.safetensors"
+    return _checksum(path) if path.is_file() else None
 
 
 def prepare_output(output: Path, *, resume: bool) -> None:

@@ -352,8 +352,7 @@ class _Run:
         if self.best is None or better(record, self.best, metric):
             self.best, self.stale = record, 0
             self._keep_weights()
-            if self.output is not None and self.accelerator.is_main_process:
-                checkpoints.save_model(self.given, self.output, disk.GO_ON)
+            self._write_best()
         else:
             self.stale += 1
             if self.recipe.patience is not None and self.stale >= self.recipe.patience:
@@ -364,6 +363,11 @@ class _Run:
         self._write_history()
         for watcher in self.watchers:
             watcher.evaluated(self._result())
+
+    def _write_best(self) -> None:
+        """The given model, with the best weights so far, into the output folder."""
+        if self.output is not None and self.accelerator.is_main_process:
+            checkpoints.save_model(self.given, self.output, disk.GO_ON)
 
     def _write_history(self) -> None:
         if self.output is not None and self.accelerator.is_main_process:
@@ -425,6 +429,8 @@ class _Run:
             with _only_errors():
                 self.accelerator.save_state(str(folder))
             self._unmake_steps()
+            if self.best is not None and self.best.step != self.step and self.accelerator.is_main_process:
+                torch.save(self.given.state_dict() if self.sharded else self.best_weights, folder / checkpoints.BEST)
             mine = {"began": began, "looked_from": self.looked_from, "now": now, "schedule": schedule}
             torch.save(mine, folder / f"random-{self.share.process}.pt")
 
@@ -444,10 +450,7 @@ class _Run:
             return False
         folder, state, remarks = found
         for remark in remarks:
-            for watcher in self.watchers:
-                watcher.remark(remark)
-            if not self.watchers and self.accelerator.is_main_process:  # nobody else would say it
-                warnings.warn(remark, UserWarning, stacklevel=4)
+            self._remark(remark)
         checkpoints.check_made_from(self.output, state.get("made_from", {}), self.made_from)
         before = Recipe(**state["recipe"]).but(save_every=self.recipe.save_every)
         differences = before.differences(self.recipe)
@@ -466,30 +469,54 @@ class _Run:
                 f"The run in '{self.output}' had {state['processes']} processes, and now there are "
                 f"{self.share.processes}: go on with as many."
             )
+        self.step, self.epoch, self.batches = state["step"], state["epoch"], state["batches"]
+        self.records = [Record(**record) for record in state["records"]]
+        self.best = next((record for record in self.records if record.step == state["best"]), None)
+        earlier = self.best is not None and self.best.step != self.step
+        if earlier:  # before the weights of the checkpoint come into the same model
+            self.given.load_state_dict(checkpoints.best_weights(folder))
+            if not self.sharded:
+                self._keep_weights()
+            self._write_again()
         with _only_errors():
             self.accelerator.load_state(str(folder))
+        if self.best is not None and not earlier:
+            self._keep_weights()
+            self._write_again()
         mine = torch.load(folder / f"random-{self.share.process}.pt", weights_only=True)
         if self.schedule is not None and mine["schedule"] is not None:
             self.schedule.load_state_dict(mine["schedule"])
-        self.step, self.epoch, self.batches = state["step"], state["epoch"], state["batches"]
         self._unmake_steps()
         self.total, self.items, self.stale = state["total"], state["items"], state["stale"]
         self.stopped, self.seconds_before = state["stopped"], state["seconds"]
-        self.records = [Record(**record) for record in state["records"]]
         self.steps = [Step(*step) for step in state["steps"]]
-        if state["best"] is not None:
-            self.best = next(record for record in self.records if record.step == state["best"])
-            best = checkpoints.load_weights(self.given, self.output)
-            if self.sharded:
-                self.given.load_state_dict(best)
-            else:
-                self.best_weights = best
         if self.batches:
             self.epoch_began, self.looked_from = mine["began"], mine["looked_from"]
         else:
             self._set_data_state(mine["began"]["data"])
         set_random_state(mine["now"])
         return True
+
+    def _write_again(self) -> None:
+        """The best model and the history of the checkpoint: what is there may be of later steps, damaged, or gone."""
+        assert self.output is not None and self.best is not None
+        if not self.accelerator.is_main_process:
+            return
+        before = checkpoints.weights_checksum(self.output)
+        self._write_best()
+        self._write_history()
+        if checkpoints.weights_checksum(self.output) != before:
+            self._remark(
+                f"'{self.output}' had another model than the best of step {self.best.step}, or a damaged one, and has that "
+                "one again."
+            )
+
+    def _remark(self, sentence: str) -> None:
+        for watcher in self.watchers:
+            watcher.remark(sentence)
+        heard = any(type(watcher).remark is not Watcher.remark for watcher in self.watchers)
+        if not heard and self.accelerator.is_main_process:  # nobody else would say it
+            warnings.warn(sentence, UserWarning, stacklevel=5)
 
     def _unmake_steps(self) -> None:
         """Before its first step, an optimiser in parts is saved and loaded with a step of length 0, which it counts."""
