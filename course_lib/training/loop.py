@@ -154,7 +154,9 @@ class _Run:
         self.stale = 0  # evaluations since the best
         self.stopped = ""
         self.seconds_before, self.began = 0.0, perf_counter()
-        self.whole = True  # no step is half done
+        self.whole = True  # no step, and no evaluation, is half done
+        self.due = False  # an evaluation of this step is to come
+        self.saved: tuple[int, int] | None = None  # step and epoch of the newest checkpoint
         self.epoch_began: dict[str, Any] = {}  # random numbers and data, where this epoch began
         self.looked_from: dict[str, Any] | None = None  # random numbers, where the next batches were looked at
 
@@ -189,7 +191,7 @@ class _Run:
                 if not (went_on and self._finished()):
                     self._epochs(interrupts)
         except KeyboardInterrupt:
-            if self.output is not None and self.whole and self.epoch_began:
+            if self.whole and self.saved not in (None, (self.step, self.epoch)):
                 self._save()
             raise
         finally:  # also when somebody stops a long training: what was reached is not lost
@@ -210,7 +212,7 @@ class _Run:
         if self.stopped:
             return True
         if self.recipe.steps is not None:
-            return self.step >= self.recipe.steps
+            return self._at_the_end() and not self.due
         return self.epoch >= self.recipe.epochs
 
     def _epochs(self, interrupts: Interrupts) -> None:
@@ -220,29 +222,36 @@ class _Run:
             before = self.step
             self.model.train()
             steps = _Ahead(self._steps_of_epoch())
-            for step in steps:
-                self._train_step(step, interrupts)
-                every, save = self.recipe.evaluate_every, self.recipe.save_every
-                if every and self.step % every == 0 and not self._at_the_end():
-                    self.looked_from = random_state()
-                    if steps.more():  # without more steps it is the end of the epoch, which is evaluated as such
-                        self._evaluate(end_of_epoch=False)
-                if save and self.step % save == 0:
-                    self._save()
-                if self._at_the_end() or self.stopped:
-                    break
-            else:
-                if self.step == before and not self.batches:
-                    raise ValueError(
-                        "train has no batches. A generator can be gone through once: give a list or a DataLoader."
-                    )
+            while not (self._at_the_end() or self.stopped):
+                if not self.due:  # else the run was cut off between a step and its evaluation
+                    step = next(steps, None)
+                    if step is None:
+                        break
+                    self._train_step(step, interrupts)
+                self._after_step(steps)
             if self.stopped:
                 break
+            if self.step == before and not self.batches:
+                raise ValueError(
+                    "train has no batches. A generator can be gone through once: give a list or a DataLoader."
+                )
             self.looked_from = None
             self._evaluate(end_of_epoch=True)
-            self.epoch, self.batches, self.epoch_began = self.epoch + 1, 0, {}
             if self.output is not None:
                 self._save()
+
+    def _after_step(self, steps: _Ahead) -> None:
+        every, save = self.recipe.evaluate_every, self.recipe.save_every
+        if every and self.step % every == 0 and not self._at_the_end():
+            self.whole = False
+            before = random_state()
+            more = steps.more()
+            self.looked_from = before  # only now: a run that goes on begins its epoch's batches within more()
+            if more:  # without more steps it is the end of the epoch, which is evaluated as such
+                self._evaluate(end_of_epoch=False)
+            self.whole, self.due = True, False
+        if save and self.step % save == 0:
+            self._save()
 
     def _at_the_end(self) -> bool:
         return self.recipe.steps is not None and self.step >= self.recipe.steps
@@ -304,6 +313,8 @@ class _Run:
             self.schedule.step()
         self.step, self.batches = self.step + 1, self.batches + len(batches)
         self.whole, self.looked_from = True, None
+        every = self.recipe.evaluate_every
+        self.due = self._at_the_end() or bool(every and self.step % every == 0)
         items = everything.sum().item()
         self.total, self.items = self.total + value * items, self.items + items
         self.steps.append(Step(self.step, value, rate))
@@ -332,6 +343,7 @@ class _Run:
     # ------------------------------------------------------------------------------------------------ evaluating
 
     def _evaluate(self, *, end_of_epoch: bool) -> None:
+        self.whole = False  # who stops it now goes on from before it
         dev = None
         if self.dev is not None:
             dev = evaluate(
@@ -361,6 +373,9 @@ class _Run:
                     f"{self.best.step}."
                 )
         self._write_history()
+        if end_of_epoch:
+            self.epoch, self.batches, self.epoch_began = self.epoch + 1, 0, {}
+        self.whole, self.due = True, False
         for watcher in self.watchers:
             watcher.evaluated(self._result())
 
@@ -407,6 +422,7 @@ class _Run:
             "step": self.step,
             "epoch": self.epoch,
             "batches": self.batches,
+            "due": self.due,
             "total": self.total,
             "items": self.items,
             "records": [_without_outputs(record) for record in self.records],
@@ -442,6 +458,7 @@ class _Run:
             main=self.accelerator.is_main_process,
             wait=self.accelerator.wait_for_everyone,
         )
+        self.saved = self.step, self.epoch
 
     def _resume(self) -> bool:
         assert self.output is not None
@@ -470,6 +487,7 @@ class _Run:
                 f"{self.share.processes}: go on with as many."
             )
         self.step, self.epoch, self.batches = state["step"], state["epoch"], state["batches"]
+        self.due, self.saved = state.get("due", False), (self.step, self.epoch)
         self.records = [Record(**record) for record in state["records"]]
         self.best = next((record for record in self.records if record.step == state["best"]), None)
         earlier = self.best is not None and self.best.step != self.step

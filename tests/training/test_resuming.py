@@ -485,6 +485,79 @@ def test_ctrl_c_finishes_the_step_saves_and_leaves_the_best_model(tmp_path, whol
     assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
 
 
+class StopAfterEvaluation(Watcher):
+    """Presses stop when a step was evaluated."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def evaluated(self, training):
+        if training.records[-1].step == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stops", [StopAt, StopAfterEvaluation])
+@pytest.mark.parametrize("at", [2, 3, 4, 6, 8, 9])
+@pytest.mark.parametrize(
+    "changes",
+    [{"evaluate_every": 2}, {"steps": 9}, {"steps": 9, "evaluate_every": 3}, {"evaluate_every": 3, "save_every": 3}],
+    ids=str,
+)
+def test_no_evaluation_is_lost_or_doubled_wherever_it_was_stopped(tmp_path, stops, at, changes) -> None:
+    """Stopped in the very step that an evaluation was to follow, it was left out; in an evaluation, it came twice."""
+    options = {**OPTIONS, "save_every": None, **changes}
+
+    def train(output, resume=False, watchers=()):
+        set_seed(99 if resume else 7)
+        model = Fragile()
+        return model, fit(model, Drawn(), dev_batches(), output=output, resume=resume, watchers=watchers, **options)
+
+    whole = train(tmp_path / "whole")
+    try:
+        train(tmp_path / "cut", watchers=[stops(at)])
+    except KeyboardInterrupt:
+        pass
+    else:
+        assert stops is StopAfterEvaluation and at not in [record.step for record in whole[1].records]
+    model, report = train(tmp_path / "cut", resume=True)
+    assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+    assert [(r.step, r.train_loss, r.scores, r.end_of_epoch) for r in report.records] == [
+        (r.step, r.train_loss, r.scores, r.end_of_epoch) for r in whole[1].records
+    ]
+
+
+@pytest.mark.parametrize("save_every", [None, 1])
+def test_killed_in_the_last_evaluation_of_so_many_steps_it_is_made_up_for(tmp_path, save_every) -> None:
+    options = {"steps": 6, "save_every": save_every}
+    whole = run(tmp_path / "whole", **options)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", 10, **options)  # 4 steps, 3 dev batches, 2 steps
+    model, report = run(tmp_path / "cut", resume=True, **options)
+    assert same(weights(model), weights(whole[0]))
+    assert [(r.step, r.scores) for r in report.records] == [(r.step, r.scores) for r in whole[1].records]
+
+
+def test_a_second_ctrl_c_in_an_evaluation_goes_back_to_before_it(tmp_path) -> None:
+    """Half an evaluation is none: it is done again."""
+
+    class Twice(Fragile):
+        def forward(self, x, labels=None):
+            if self.passes == 3 and self.moment == 0:  # 2 steps, and then the second dev batch
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+            return super().forward(x, labels)
+
+    options = {**OPTIONS, "save_every": None, "evaluate_every": 2}
+    set_seed(7)
+    whole = fit(Twice(), batches(), dev_batches(), **options)
+    set_seed(7)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Twice(0), batches(), dev_batches(), output=tmp_path, **options)
+    set_seed(99)
+    report = fit(Twice(), batches(), dev_batches(), output=tmp_path, resume=True, **options)
+    assert [(r.step, r.scores) for r in report.records] == [(r.step, r.scores) for r in whole.records]
+
+
 _SCRIPT = """
 import sys, time
 sys.path[:0] = [{here!r}, {root!r}]
