@@ -28,7 +28,7 @@ from course_lib.datasets import SPLITS
 from course_lib.errors import CourseError, DataError
 from course_lib.finetuning.classifiers import train_classifier
 from course_lib.finetuning.tasks import check_dataset
-from course_lib.finetuning.tuned import FineTuned, fingerprint
+from course_lib.finetuning.tuned import FineTuned, fingerprint, is_finished
 from course_lib.plots import Picture, Table
 from course_lib.training import disk
 
@@ -230,7 +230,7 @@ def _run(
         found = json.loads(done.read_text(encoding="utf-8"))
         training.check_made_from(done.parent, found.get("made_from", {}), made_from)
         return found
-    if folder is not None and (folder / "fine_tuning.json").is_file():
+    if folder is not None and is_finished(folder):
         if not resume:
             raise DataError(f"'{folder}' has a trained model already; give another folder, or go on with resume.")
         shutil.rmtree(folder)  # trained, but its seconds were not kept

@@ -13,7 +13,7 @@ interrupts.py   Ctrl-C
 watching.py     progress bar, live plot, TensorBoard
 """
 
-from course_lib.training.checkpoints import check_made_from, prepare_output, save_model
+from course_lib.training.checkpoints import check_made_from, has_checkpoints, prepare_output, save_model
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels
 from course_lib.training.history import Record, Step, Training
 from course_lib.training.loop import fit, versions
@@ -43,6 +43,7 @@ __all__ = [
     "default_scores",
     "evaluate",
     "fit",
+    "has_checkpoints",
     "is_alone",
     "is_main_process",
     "is_sharded",

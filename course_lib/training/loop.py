@@ -92,7 +92,7 @@ def fit(
             so far, those of the start if nothing was evaluated, and the batch is saved; a folder that cannot be written, or
             whose run was another one.
         KeyboardInterrupt: somebody stopped it. The step was finished, a checkpoint written (with `output`), and the
-            model has the best weights so far.
+            model has the best weights so far; the error says what is in `output`.
     """
     recipe = (recipe or Recipe()).but(**changes)
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -151,6 +151,7 @@ class _Run:
         self.steps: list[Step] = []
         self.best: Record | None = None
         self.best_weights: dict[str, Tensor] | None = None
+        self.written: Record | None = None  # whose weights and history the output folder has
         self.stale = 0  # evaluations since the best
         self.stopped = ""
         self.seconds_before, self.began = 0.0, perf_counter()
@@ -190,9 +191,11 @@ class _Run:
                     self._save()  # the very beginning: whoever goes on from there draws the same numbers
                 if not (went_on and self._finished()):
                     self._epochs(interrupts)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if self.whole and self.saved not in (None, (self.step, self.epoch)):
                 self._save()
+            if self.output is not None and not error.args:
+                error.args = (self._reached(),)
             raise
         finally:  # also when somebody stops a long training: what was reached is not lost
             self._put_back()
@@ -202,10 +205,30 @@ class _Run:
 
     def _result(self) -> Training:
         assert self.best is not None
-        metric = self.recipe.metric
-        if metric is None and self.best.scores:
-            metric = "accuracy" if "accuracy" in self.best.scores else "loss"
-        return Training(tuple(self.records), self.best, tuple(self.steps), metric, self.stopped)
+        return Training(tuple(self.records), self.best, tuple(self.steps), self._metric(), self.stopped)
+
+    def _metric(self) -> str | None:
+        """By which the best is chosen; None without dev."""
+        if self.best is None or not self.best.scores:
+            return None
+        return self.recipe.metric or ("accuracy" if "accuracy" in self.best.scores else "loss")
+
+    def _reached(self) -> str:
+        """One sentence for whoever stopped the run: what the folder has, and how to go on."""
+        if self.saved is None:
+            return f"'{self.output}' has nothing yet: begin again."
+        checkpoint = f"a checkpoint of step {self.saved[0]}"
+        go_on = "the same command with --resume (resume=True) goes on from there."
+        if self.written is None:
+            return (
+                f"Nothing was evaluated up to step {self.step}, so there is no best model yet; '{self.output}' has "
+                f"{checkpoint}: {go_on}"
+            )
+        model = f"the model of step {self.written.step}"
+        if (name := self._metric()) is not None:
+            score = f"{name} {self.written.scores[name]:.4g} on dev"
+            model = f"the best model so far (step {self.written.step}, {score})"
+        return f"'{self.output}' has {model}, its history, and {checkpoint}: {go_on}"
 
     def _finished(self) -> bool:
         """Is there nothing left to do?"""
@@ -383,6 +406,7 @@ class _Run:
         """The given model, with the best weights so far, into the output folder."""
         if self.output is not None and self.accelerator.is_main_process:
             checkpoints.save_model(self.given, self.output, disk.GO_ON)
+        self.written = self.best
 
     def _write_history(self) -> None:
         if self.output is not None and self.accelerator.is_main_process:

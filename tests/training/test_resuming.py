@@ -476,13 +476,23 @@ def test_ctrl_c_finishes_the_step_saves_and_leaves_the_best_model(tmp_path, whol
     set_seed(7)
     model = Pressed()
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    said = rf"^'{tmp_path}' has the best model so far \(step 4, accuracy 0\.\d+ on dev\), its history, and a checkpoint of step 6"
+    with pytest.raises(KeyboardInterrupt, match=said):
         fit(model, batches(), dev_batches(), output=tmp_path, **{**OPTIONS, "save_every": None})
     assert signal.getsignal(signal.SIGINT) is handler
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir())[-1] == "step-00000006"
     assert (tmp_path / "history.csv").is_file() and not model.training
     model, report = run(tmp_path, resume=True, save_every=None)
     assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+
+
+def test_what_is_there_is_said_also_without_dev_and_without_a_folder(tmp_path) -> None:
+    with pytest.raises(
+        KeyboardInterrupt, match=rf"^'{tmp_path}' has the model of step 4, its history, and a checkpoint of"
+    ):
+        fit(Tiny(), batches(), output=tmp_path, watchers=[StopAt(6)], metric="accuracy", **OPTIONS)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        fit(Tiny(), batches(), watchers=[StopAt(6)], **{**OPTIONS, "save_every": None})
 
 
 class StopAfterEvaluation(Watcher):
