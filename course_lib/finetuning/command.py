@@ -205,12 +205,9 @@ def train(arguments: argparse.Namespace) -> int:
                 tuned = fine_tune(
                     data, arguments.model, task=task, batch_size=size, seed=arguments.seed, progress=True, **shared
                 )
-    except KeyboardInterrupt:
-        if main and (arguments.output / "checkpoints").is_dir():
-            print(
-                f"Stopped. The same command with --resume goes on; '{arguments.output}' has what was reached.",
-                file=sys.stderr,
-            )
+    except KeyboardInterrupt as error:
+        if main and (error.args or training.has_checkpoints(arguments.output)):
+            print(f"Stopped. {error if error.args else 'The same command with --resume goes on.'}", file=sys.stderr)
             return 130
         raise
     except ModelFilesError as error:

@@ -13,6 +13,7 @@ OUTPUT/
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 import warnings
@@ -29,8 +30,9 @@ from course_lib.errors import CourseError, DataError
 from course_lib.finetuning.classifiers import check_frozen, encoder_of, train_classifier, unknown_note
 from course_lib.finetuning.languages import LanguageWarning, poor_match
 from course_lib.finetuning.tasks import check_dataset
-from course_lib.finetuning.tuned import FineTuned, fingerprint
+from course_lib.finetuning.tuned import FineTuned, fingerprint, is_finished
 from course_lib.plots import Picture, Table
+from course_lib.training import disk
 
 _RUN = "leaderboard_run.json"
 _COLUMNS = (
@@ -118,23 +120,28 @@ class Leaderboard:
         ]  # fmt: skip
 
     def write(self, folder: str | Path) -> Path:
-        """leaderboard.csv, .json and .png into a folder."""
+        """leaderboard.csv, .json and .png into a folder.
+
+        Raises:
+            TrainingError: they cannot be written.
+        """
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         rows = self.as_dictionaries()
-        part = folder / "leaderboard.csv.part"
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(folder / "leaderboard.csv")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
         every = {row.model: list(row.accuracies) for row in self.rows}
         told = {"part": self.part, "texts": self.texts, "rows": rows, "accuracies": every, "notes": list(self.notes), "machine": devices.machine(), "versions": training.versions()}  # fmt: skip
-        part = folder / "leaderboard.json.part"
-        part.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(folder / "leaderboard.json")
+        files: dict[str, str | bytes] = {
+            "leaderboard.csv": text.getvalue(),
+            "leaderboard.json": json.dumps(told, indent=1, ensure_ascii=False) + "\n",
+        }
         if self.rows:
-            (folder / "leaderboard.png").write_bytes(self.picture().png)
+            files["leaderboard.png"] = self.picture().png
+        for name, content in files.items():
+            disk.write_whole(folder / name, content, "The table of the models", disk.GO_ON)
         return folder
 
 
@@ -252,7 +259,7 @@ def _run(
         found = json.loads(done.read_text(encoding="utf-8"))
         training.check_made_from(done.parent, found.get("made_from", {}), made_from)
         return found
-    if folder is not None and (folder / "fine_tuning.json").is_file():
+    if folder is not None and is_finished(folder):
         if not resume:
             raise DataError(f"'{folder}' has a trained model already; give another folder, or go on with resume.")
         shutil.rmtree(folder)  # trained, but its seconds were not kept
@@ -273,7 +280,7 @@ def _run(
     }
     if done is not None:
         found["made_from"] = made_from
-        done.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        disk.write_whole(done, json.dumps(found) + "\n", "What was measured", disk.GO_ON)
     return found
 
 

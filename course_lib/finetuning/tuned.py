@@ -5,6 +5,9 @@ OUTPUT/
   tokenizer.json, ...                its tokenizer
   fine_tuning.json                   task, labels, recipe, data, what it was made from, scores, versions
   history.csv                        every evaluation
+
+All but the scores is there from the beginning, and a model from the first evaluation on: a run that somebody stops leaves
+its best model so far ready to use. "finished" in the card says whether it came to its end.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from course_lib.finetuning.texts import Classification, MultiLabel, Regression
 from course_lib.finetuning.vocabulary import rows_that_occur
 from course_lib.finetuning.waiting import as_they_come as given_slowly
 from course_lib.finetuning.words import MaskedWords, NextWords
-from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher
+from course_lib.training import FINE_TUNING, Evaluation, Recipe, Training, Watcher, disk
 from course_lib.vocabulary import check_vocabulary, vocabulary_digest
 
 TASKS: dict[str, type[Task]] = {
@@ -112,6 +115,11 @@ class FineTuned:
             precision = training.Recipe(precision=known["recipe"]["precision"]).precision
         except (ValueError, KeyError, TypeError) as error:
             raise ModelFilesError(f"'{card}' is damaged ({error}); train again into another folder.") from error
+        if not known.get("finished", True) and not _has_weights(folder):
+            raise ModelFilesError(
+                f"'{folder}' has no model yet: its run goes on, or was stopped before it was evaluated; the command that began "
+                "it, with --resume (resume=True), goes on with it."
+            )
         from course_lib import zoo
 
         if (folder / zoo.CARD).is_file():
@@ -250,8 +258,9 @@ class FineTuned:
         self._write_card(folder, **more)
         return folder
 
-    def _write_card(self, folder: Path, **more: Any) -> None:
-        self.tokenizer.save_pretrained(folder)
+    def _write_card(self, folder: Path, then: str = disk.ELSEWHERE, **more: Any) -> None:
+        with disk.whole_files(folder, "The tokenizer", then) as part:
+            self.tokenizer.save_pretrained(part)
         card = {
             "task": self.task.name,
             "labels": self.task.labels,
@@ -259,11 +268,11 @@ class FineTuned:
             "form": self.task.form,
             "vocabulary": vocabulary_digest(self.tokenizer),
             "recipe": {"precision": self.precision},
+            "finished": True,
             **more,
         }
-        part = folder / (CARD + ".part")
-        part.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(folder / CARD)
+        content = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        disk.write_whole(folder / CARD, content, "The card of the model", then)
 
 
 def _chunks(inputs: Iterator[Any]) -> Iterator[list[Any]]:
@@ -335,7 +344,9 @@ def fine_tune(
     Raises:
         DataError: no data set, or one without train, with one class only, or of another task.
         ValueError: an unknown task or choice, or more tokens a row than the model has positions for.
-        TrainingError: see `training.fit`; a finished model in `output`, without resume or made from something else.
+        TrainingError: see `training.fit`; a finished model in `output`, without resume or made from something else; the
+            model of a run that was stopped and cannot go on.
+        KeyboardInterrupt: somebody stopped it; see `training.fit`. What is in `output` by then can be used.
 
     Warns:
         LanguageWarning: the model's vocabulary was made for another language.
@@ -357,10 +368,20 @@ def fine_tune(
         "reading": dataclasses.asdict(kind.reading), "batch_size": batch_size, "batch_tokens": batch_tokens,
         "train_layers": train_layers, "class_weights": class_weights, "seed": seed, **(made_from or {}),
     }  # fmt: skip
-    if folder is not None and (folder / CARD).is_file():
+    if folder is not None and is_finished(folder):
         if not resume:
             raise TrainingError(f"'{folder}' has a trained model already; give another folder, or remove it first.")
         return _finished(folder, data, recipe, origin)
+    if (
+        folder is not None
+        and (folder / CARD).is_file()
+        and _has_weights(folder)
+        and not training.has_checkpoints(folder)
+    ):
+        raise TrainingError(
+            f"'{folder}' has the best model of a run that was stopped, and its checkpoints are gone, so it cannot go on; use the "
+            "model as it is, and give another folder to train again."
+        )
     training.set_seed(seed)
     model, tokenizer = _model(model, tokenizer, kind, examples)
     _check_positions(kind, model)
@@ -406,6 +427,17 @@ def fine_tune(
         batches = kind.batches(train, tokenizer, shuffle=seed, **sizes)
     columns = [part.columns for part in (train, dev) if part is not None]
     every_row = streamed or training.is_sharded()  # in parts, the table is saved by its parameters' own names
+    tuned = FineTuned(model, tokenizer, kind, data=data, precision=recipe.precision)
+    card = {
+        "recipe": dataclasses.asdict(recipe),
+        "batch": {"size": batch_size, "tokens": batch_tokens},
+        "seed": seed,
+        "data": str(data.folder),
+        "made_from": origin,
+        "examples": {n: len(part) if hasattr(part, "__len__") else "streamed" for n, part in data.splits.items()},
+        "notes": [*data.notes, *train.notes],
+        "versions": training.versions(),
+    }
     with contextlib.nullcontext() if every_row else rows_that_occur(model, columns):
         history = training.fit(
             model,
@@ -417,28 +449,48 @@ def fine_tune(
             loss=loss,
             keep=kind.keep,
             score=lambda found: kind.scores(found, dev),
-            watchers=watchers,
+            watchers=watchers if folder is None else [_Beside(tuned, folder, card), *watchers],
             progress=progress,
             made_from=origin,
         )
-    tuned = FineTuned(model, tokenizer, kind, data=data, history=history, precision=recipe.precision)
+    tuned.history = history
     tuned.notes = tuple(f"train: {note}" for note in train.notes)
     if folder is not None and training.is_main_process():
         tuned._write_card(
             folder,
-            recipe=dataclasses.asdict(recipe),
-            batch={"size": batch_size, "tokens": batch_tokens},
-            seed=seed,
-            data=str(data.folder),
-            made_from=origin,
-            examples={n: len(part) if hasattr(part, "__len__") else "streamed" for n, part in data.splits.items()},
+            disk.GO_ON,
+            **card,
             kept={"step": history.kept.step, "epoch": history.kept.number, **history.kept.scores},
-            notes=[*data.notes, *train.notes],
             date=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions=training.versions(),
         )
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the run is over: nothing to go on from
     return tuned
+
+
+class _Beside(Watcher):
+    """Puts the tokenizer and the card into the folder when the run begins: its best model so far is to be used with them."""
+
+    def __init__(self, tuned: FineTuned, folder: Path, card: Mapping[str, Any]) -> None:
+        self.tuned, self.folder, self.card = tuned, folder, card
+
+    def begin(self, steps: int | None, done: int) -> None:
+        """Only now is it known that the folder is this run's."""
+        self.tuned._write_card(self.folder, disk.GO_ON, **self.card, finished=False)
+
+
+def is_finished(folder: Path) -> bool:
+    """Has a run of `fine_tune` come to its end here? One that was stopped has a card too, which says so."""
+    card = folder / CARD
+    if not card.is_file():
+        return False
+    try:
+        return bool(json.loads(card.read_text(encoding="utf-8")).get("finished", True))
+    except (ValueError, AttributeError):  # damaged: whoever loads it is told
+        return True
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
 
 
 def fingerprint(data: Any, parts: Sequence[str] = ("train", "dev")) -> str:

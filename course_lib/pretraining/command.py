@@ -119,12 +119,9 @@ def run(arguments: argparse.Namespace) -> int:
             progress=True,
             **changes,
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if main:
-            print(
-                f"Stopped. The same command with --resume goes on; '{arguments.output}' has what was reached.",
-                file=sys.stderr,
-            )
+            print(f"Stopped. {error if error.args else 'The same command with --resume goes on.'}", file=sys.stderr)
             return 130
         raise
     except ValueError as error:  # a choice that makes no sense: its sentence, without library frames

@@ -6,13 +6,14 @@ losses.py       what is minimised, and by how many items a mean is a mean of
 evaluation.py   what a model says about labelled examples
 history.py      what happened, as a table and a file
 checkpoints.py  whole checkpoints on disk
+disk.py         files that are whole or not there, and the sentence when a disk is full
 sharing.py      which rows of a batch a process takes
 seeds.py        random numbers
 interrupts.py   Ctrl-C
 watching.py     progress bar, live plot, TensorBoard
 """
 
-from course_lib.training.checkpoints import check_made_from, prepare_output, save_model
+from course_lib.training.checkpoints import check_made_from, has_checkpoints, prepare_output, save_model
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels
 from course_lib.training.history import Record, Step, Training
 from course_lib.training.loop import fit, versions
@@ -42,6 +43,7 @@ __all__ = [
     "default_scores",
     "evaluate",
     "fit",
+    "has_checkpoints",
     "is_alone",
     "is_main_process",
     "is_sharded",

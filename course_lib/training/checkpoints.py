@@ -4,9 +4,11 @@
       config.json, model.safetensors        the best model so far, as `from_pretrained` reads it
       history.csv                           every evaluation
       checkpoints/step-00000120/            everything that continuing takes: weights, optimiser, schedule, random
-                                            numbers, the place in the data, the history, and a list of the files
+                                            numbers, the place in the data, the history, the best weights where
+                                            they are those of an earlier step (best.pt), and a list of the files
 
-A kill at any moment leaves the older checkpoint whole. The list of files (`files.json`) is written last and holds their
+What is beside the checkpoints may be damaged or gone: a run that goes on writes the best model and the history of its
+checkpoint again. A kill at any moment leaves the older checkpoint whole. The list of files (`files.json`) is written last and holds their
 sizes and checksums; a folder without it, or that differs from it, is damaged and passed over with a sentence.
 """
 
@@ -20,11 +22,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from course_lib.errors import TrainingError
+from course_lib.training import disk
 
 _FOLDER, _LIST, _STATE = "checkpoints", "files.json", "run.json"
+BEST = "best.pt"  # in a checkpoint, where its own weights are not the best
 _KEPT = 2  # whole checkpoints: one may be damaged on its disk
 
 
@@ -50,30 +55,32 @@ def write_checkpoint(
     """
     folder = output / _FOLDER / f"step-{step:08d}"
     part = folder.with_name(folder.name + ".part")
-    try:
-        if main:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-        wait()
-        write(part)
-        wait()
-        if main:
-            (part / _STATE).write_text(json.dumps(state), encoding="utf-8")
-            _list_files(part)
-            shutil.rmtree(folder, ignore_errors=True)
-            part.replace(folder)
-            _flush(folder.parent)
-            for old in _folders(output)[:-_KEPT]:
-                shutil.rmtree(old, ignore_errors=True)
-        wait()
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
+
+    def left() -> str:
         whole = [old.name for old in _folders(output)]
-        left = f"the newest whole one is {whole[-1]}" if whole else "there is none yet"
-        raise TrainingError(
-            f"The checkpoint of step {step} cannot be written to '{folder.parent}' ({error.strerror or error}); {left}. "
-            "Make room or choose another folder, then go on with resume=True."
-        ) from error
+        return f"; the newest whole one is {whole[-1]}" if whole else "; there is none yet"
+
+    try:
+        with disk.writing(f"The checkpoint of step {step}", folder.parent, disk.GO_ON, left):
+            if main:
+                for old in folder.parent.glob("*.part"):  # of a run that was killed while it wrote
+                    shutil.rmtree(old, ignore_errors=True)
+                part.mkdir(parents=True)
+            wait()
+            write(part)
+            wait()
+            if main:
+                (part / _STATE).write_text(json.dumps(state), encoding="utf-8")
+                _list_files(part)
+                shutil.rmtree(folder, ignore_errors=True)
+                part.replace(folder)
+                disk.flush(folder.parent)
+                for old in _folders(output)[:-_KEPT]:
+                    shutil.rmtree(old, ignore_errors=True)
+            wait()
+    except (Exception, KeyboardInterrupt):  # a second Ctrl-C does not wait
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     return folder
 
 
@@ -114,43 +121,39 @@ def check_made_from(output: Path, before: Mapping[str, Any], now: Mapping[str, A
         )
 
 
-def save_model(model: nn.Module, folder: Path) -> None:
+def save_model(model: nn.Module, folder: Path, then: str = disk.ELSEWHERE) -> None:
     """The model alone, ready to use: by its own `save_pretrained`, or its weights as safetensors. Never half.
 
     Raises:
-        TrainingError: no room or no permission; the model that was there before is untouched.
+        TrainingError: no room or no permission, and `then` what to do; the model that was there before is untouched.
     """
-    part = folder / ".model.part"
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    with disk.whole_files(folder, "The model", then) as part:
         if hasattr(model, "save_pretrained"):
             model.save_pretrained(part)
         else:
             from safetensors.torch import save_model as save_tensors
 
             save_tensors(model, str(part / "model.safetensors"), metadata={"format": "pt"})
-        for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".safetensors"):  # the weights last
-            path.replace(folder / path.name)
-    except OSError as error:
+
+
+def best_weights(folder: Path) -> dict[str, Any]:
+    """The state dict that a checkpoint has where its own weights are not the best.
+
+    Raises:
+        TrainingError: it has none: an older version of the course left it beside the checkpoints alone.
+    """
+    if not (folder / BEST).is_file():
         raise TrainingError(
-            f"The model cannot be written to '{folder}' ({error.strerror or error}). Make room or choose another folder."
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            f"The checkpoint '{folder}' is of an older version of the course and lacks the best weights: begin anew in "
+            "another folder."
+        )
+    return torch.load(folder / BEST, map_location="cpu", weights_only=True)
 
 
-def load_weights(model: nn.Module, folder: Path) -> dict[str, Any]:
-    """The state dict of what `save_model` wrote; the model itself stays as it is."""
-    if hasattr(type(model), "from_pretrained") and (folder / "config.json").is_file():
-        return type(model).from_pretrained(folder).state_dict()
-    import copy
-
-    from safetensors.torch import load_model
-
-    other = copy.deepcopy(model)
-    load_model(other, str(folder / "model.safetensors"))
-    return other.state_dict()
+def weights_checksum(output: Path) -> str | None:
+    """Of the weights of the best model; None where there are none, or several files of them."""
+    path = output / "model.safetensors"
+    return _checksum(path) if path.is_file() else None
 
 
 def prepare_output(output: Path, *, resume: bool) -> None:
@@ -165,15 +168,13 @@ def prepare_output(output: Path, *, resume: bool) -> None:
         raise TrainingError(
             f"'{output}' has the checkpoints of a run already; go on with it by resume=True (--resume), or give another folder."
         )
-    try:
+    with disk.writing("A file", output):
         output.mkdir(parents=True, exist_ok=True)
         trial = output / f".trial-{os.getpid()}"
-        trial.write_bytes(b"")
-        trial.unlink()
-    except OSError as error:
-        raise TrainingError(
-            f"'{output}' cannot be written ({error.strerror or error}); give a folder in which you may write."
-        ) from error
+        try:
+            trial.write_bytes(b"")
+        finally:
+            trial.unlink(missing_ok=True)
 
 
 def _folders(output: Path) -> list[Path]:
@@ -189,10 +190,10 @@ def _list_files(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             entries[path.relative_to(folder).as_posix()] = [path.stat().st_size, _checksum(path)]
-            _flush(path)
+            disk.flush(path)
     listing = folder / _LIST
     listing.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-    _flush(listing)
+    disk.flush(listing)
 
 
 def _problem(folder: Path) -> str | None:
@@ -217,14 +218,3 @@ def _problem(folder: Path) -> str | None:
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-
-
-def _flush(path: Path) -> None:
-    """Onto the disk, so that a loss of power after the renaming cannot leave an empty file."""
-    if os.name == "nt" and path.is_dir():  # Windows opens no folders
-        return
-    handle = os.open(path, os.O_RDWR if path.is_file() and os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

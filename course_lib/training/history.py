@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_lib.metrics import METRICS
+from course_lib.training import disk
 from course_lib.training.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -66,32 +67,20 @@ class Training:
 
     def rows(self) -> list[dict[str, object]]:
         """One dictionary an evaluation."""
-        return [
-            {
-                "epoch": record.number,
-                "step": record.step,
-                "train_loss": record.train_loss,
-                **{f"dev_{name}": value for name, value in record.scores.items()},
-                "seconds": round(record.seconds, 2),
-                "kept": "*" if record.step == self.kept.step else "",
-            }
-            for record in self.records
-        ]
+        return _rows(self.records, self.kept)
 
     def csv(self) -> str:
         """The rows as CSV."""
-        rows = self.rows()
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return as_csv(self.records, self.kept)
 
     def save_csv(self, path: str | Path) -> Path:
-        """Write the rows to a file."""
+        """Write the rows to a file.
+
+        Raises:
+            TrainingError: it cannot be written.
+        """
         path = Path(path)
-        path.write_text(self.csv(), encoding="utf-8")
+        disk.write_whole(path, self.csv(), "The history")
         return path
 
     def figure(self, title: str = "") -> Picture:
@@ -139,6 +128,31 @@ class Training:
         heads = "".join(f"<th scope='col'>{escape(name)}</th>" for name in head)
         words = " ".join([self.chosen, self.stopped]).strip()
         return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><p>{escape(words)}</p>"
+
+
+def _rows(records: Sequence[Record], kept: Record | None) -> list[dict[str, object]]:
+    return [
+        {
+            "epoch": record.number,
+            "step": record.step,
+            "train_loss": record.train_loss,
+            **{f"dev_{name}": value for name, value in record.scores.items()},
+            "seconds": round(record.seconds, 2),
+            "kept": "*" if kept is not None and record.step == kept.step else "",
+        }
+        for record in records
+    ]
+
+
+def as_csv(records: Sequence[Record], kept: Record | None) -> str:
+    """A row an evaluation, with a star at the one that is kept, if there is one."""
+    rows = _rows(records, kept)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def better(new: Record, old: Record, metric: str | None) -> bool:

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from course_lib import optim
 from course_lib.devices import reckoning
 from course_lib.errors import TrainingError
-from course_lib.training import checkpoints
+from course_lib.training import checkpoints, disk
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels, to_device
-from course_lib.training.history import Record, Step, Training, better
+from course_lib.training.history import Record, Step, Training, as_csv, better
 from course_lib.training.interrupts import Interrupts
 from course_lib.training.losses import Batch, ModelLoss, for_model, item_counts, weighted
 from course_lib.training.recipe import Recipe
@@ -92,7 +92,7 @@ def fit(
             so far, those of the start if nothing was evaluated, and the batch is saved; a folder that cannot be written, or
             whose run was another one.
         KeyboardInterrupt: somebody stopped it. The step was finished, a checkpoint written (with `output`), and the
-            model has the best weights so far.
+            model has the best weights so far; the error says what is in `output`.
     """
     recipe = (recipe or Recipe()).but(**changes)
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -151,10 +151,13 @@ class _Run:
         self.steps: list[Step] = []
         self.best: Record | None = None
         self.best_weights: dict[str, Tensor] | None = None
+        self.written: Record | None = None  # whose weights and history the output folder has
         self.stale = 0  # evaluations since the best
         self.stopped = ""
         self.seconds_before, self.began = 0.0, perf_counter()
-        self.whole = True  # no step is half done
+        self.whole = True  # no step, and no evaluation, is half done
+        self.due = False  # an evaluation of this step is to come
+        self.saved: tuple[int, int] | None = None  # step and epoch of the newest checkpoint
         self.epoch_began: dict[str, Any] = {}  # random numbers and data, where this epoch began
         self.looked_from: dict[str, Any] | None = None  # random numbers, where the next batches were looked at
 
@@ -188,31 +191,51 @@ class _Run:
                     self._save()  # the very beginning: whoever goes on from there draws the same numbers
                 if not (went_on and self._finished()):
                     self._epochs(interrupts)
-        except KeyboardInterrupt:
-            if self.output is not None and self.whole and self.epoch_began:
+        except KeyboardInterrupt as error:
+            if self.whole and self.saved not in (None, (self.step, self.epoch)):
                 self._save()
+            if self.output is not None and not error.args:
+                error.args = (self._reached(),)
             raise
         finally:  # also when somebody stops a long training: what was reached is not lost
             self._put_back()
-            if self.output is not None and self.best is not None and self.accelerator.is_main_process:
-                self._result().save_csv(self.output / "history.csv")
             for watcher in self.watchers:
                 watcher.end()
         return self._result()
 
     def _result(self) -> Training:
         assert self.best is not None
-        metric = self.recipe.metric
-        if metric is None and self.best.scores:
-            metric = "accuracy" if "accuracy" in self.best.scores else "loss"
-        return Training(tuple(self.records), self.best, tuple(self.steps), metric, self.stopped)
+        return Training(tuple(self.records), self.best, tuple(self.steps), self._metric(), self.stopped)
+
+    def _metric(self) -> str | None:
+        """By which the best is chosen; None without dev."""
+        if self.best is None or not self.best.scores:
+            return None
+        return self.recipe.metric or ("accuracy" if "accuracy" in self.best.scores else "loss")
+
+    def _reached(self) -> str:
+        """One sentence for whoever stopped the run: what the folder has, and how to go on."""
+        if self.saved is None:
+            return f"'{self.output}' has nothing yet: begin again."
+        checkpoint = f"a checkpoint of step {self.saved[0]}"
+        go_on = "the same command with --resume (resume=True) goes on from there."
+        if self.written is None:
+            return (
+                f"Nothing was evaluated up to step {self.step}, so there is no best model yet; '{self.output}' has "
+                f"{checkpoint}: {go_on}"
+            )
+        model = f"the model of step {self.written.step}"
+        if (name := self._metric()) is not None:
+            score = f"{name} {self.written.scores[name]:.4g} on dev"
+            model = f"the best model so far (step {self.written.step}, {score})"
+        return f"'{self.output}' has {model}, its history, and {checkpoint}: {go_on}"
 
     def _finished(self) -> bool:
         """Is there nothing left to do?"""
         if self.stopped:
             return True
         if self.recipe.steps is not None:
-            return self.step >= self.recipe.steps
+            return self._at_the_end() and not self.due
         return self.epoch >= self.recipe.epochs
 
     def _epochs(self, interrupts: Interrupts) -> None:
@@ -222,29 +245,36 @@ class _Run:
             before = self.step
             self.model.train()
             steps = _Ahead(self._steps_of_epoch())
-            for step in steps:
-                self._train_step(step, interrupts)
-                every, save = self.recipe.evaluate_every, self.recipe.save_every
-                if every and self.step % every == 0 and not self._at_the_end():
-                    self.looked_from = random_state()
-                    if steps.more():  # without more steps it is the end of the epoch, which is evaluated as such
-                        self._evaluate(end_of_epoch=False)
-                if save and self.step % save == 0:
-                    self._save()
-                if self._at_the_end() or self.stopped:
-                    break
-            else:
-                if self.step == before and not self.batches:
-                    raise ValueError(
-                        "train has no batches. A generator can be gone through once: give a list or a DataLoader."
-                    )
+            while not (self._at_the_end() or self.stopped):
+                if not self.due:  # else the run was cut off between a step and its evaluation
+                    step = next(steps, None)
+                    if step is None:
+                        break
+                    self._train_step(step, interrupts)
+                self._after_step(steps)
             if self.stopped:
                 break
+            if self.step == before and not self.batches:
+                raise ValueError(
+                    "train has no batches. A generator can be gone through once: give a list or a DataLoader."
+                )
             self.looked_from = None
             self._evaluate(end_of_epoch=True)
-            self.epoch, self.batches, self.epoch_began = self.epoch + 1, 0, {}
             if self.output is not None:
                 self._save()
+
+    def _after_step(self, steps: _Ahead) -> None:
+        every, save = self.recipe.evaluate_every, self.recipe.save_every
+        if every and self.step % every == 0 and not self._at_the_end():
+            self.whole = False
+            before = random_state()
+            more = steps.more()
+            self.looked_from = before  # only now: a run that goes on begins its epoch's batches within more()
+            if more:  # without more steps it is the end of the epoch, which is evaluated as such
+                self._evaluate(end_of_epoch=False)
+            self.whole, self.due = True, False
+        if save and self.step % save == 0:
+            self._save()
 
     def _at_the_end(self) -> bool:
         return self.recipe.steps is not None and self.step >= self.recipe.steps
@@ -306,6 +336,8 @@ class _Run:
             self.schedule.step()
         self.step, self.batches = self.step + 1, self.batches + len(batches)
         self.whole, self.looked_from = True, None
+        every = self.recipe.evaluate_every
+        self.due = self._at_the_end() or bool(every and self.step % every == 0)
         items = everything.sum().item()
         self.total, self.items = self.total + value * items, self.items + items
         self.steps.append(Step(self.step, value, rate))
@@ -320,12 +352,13 @@ class _Run:
         where = f"is {value} at step {self.step + 1}"
         saved = ""
         if self.output is not None:
-            from safetensors.torch import save_file
-
             path = self.output / f"bad-batch-step-{self.step + 1}.safetensors"
-            if self.accelerator.is_main_process:
-                save_file({f"{i}.{k}": v.contiguous().cpu() for i, b in enumerate(batches) for k, v in b.items()}, path)
             saved = f" The batch is saved as '{path}'."
+            try:
+                if self.accelerator.is_main_process:
+                    _save_batches(batches, path)
+            except TrainingError as fault:  # what happened in the training is said first
+                saved = f" {fault}"
         error = TrainingError(_divergence(where) + saved)
         error.batches = batches  # type: ignore[attr-defined]
         raise error
@@ -333,6 +366,7 @@ class _Run:
     # ------------------------------------------------------------------------------------------------ evaluating
 
     def _evaluate(self, *, end_of_epoch: bool) -> None:
+        self.whole = False  # who stops it now goes on from before it
         dev = None
         if self.dev is not None:
             dev = evaluate(
@@ -348,12 +382,12 @@ class _Run:
         record = Record(self.epoch + 1, self.step, train_loss, dev, scores, self._seconds(), end_of_epoch)
         self.records.append(record)
         if dev is not None and not math.isfinite(dev.loss):  # the last step may have broken the weights
+            self._write_history()
             raise TrainingError(_divergence(f"on dev is {dev.loss} after epoch {record.number}"))
         if self.best is None or better(record, self.best, metric):
             self.best, self.stale = record, 0
             self._keep_weights()
-            if self.output is not None and self.accelerator.is_main_process:
-                checkpoints.save_model(self.given, self.output)
+            self._write_best()
         else:
             self.stale += 1
             if self.recipe.patience is not None and self.stale >= self.recipe.patience:
@@ -361,8 +395,22 @@ class _Run:
                     f"Stopped after step {self.step}: {self.stale} evaluations without anything better than step "
                     f"{self.best.step}."
                 )
+        self._write_history()
+        if end_of_epoch:
+            self.epoch, self.batches, self.epoch_began = self.epoch + 1, 0, {}
+        self.whole, self.due = True, False
         for watcher in self.watchers:
             watcher.evaluated(self._result())
+
+    def _write_best(self) -> None:
+        """The given model, with the best weights so far, into the output folder."""
+        if self.output is not None and self.accelerator.is_main_process:
+            checkpoints.save_model(self.given, self.output, disk.GO_ON)
+        self.written = self.best
+
+    def _write_history(self) -> None:
+        if self.output is not None and self.accelerator.is_main_process:
+            disk.write_whole(self.output / "history.csv", as_csv(self.records, self.best), "The history", disk.GO_ON)
 
     def _seconds(self) -> float:
         return self.seconds_before + perf_counter() - self.began
@@ -398,6 +446,7 @@ class _Run:
             "step": self.step,
             "epoch": self.epoch,
             "batches": self.batches,
+            "due": self.due,
             "total": self.total,
             "items": self.items,
             "records": [_without_outputs(record) for record in self.records],
@@ -420,6 +469,8 @@ class _Run:
             with _only_errors():
                 self.accelerator.save_state(str(folder))
             self._unmake_steps()
+            if self.best is not None and self.best.step != self.step and self.accelerator.is_main_process:
+                torch.save(self.given.state_dict() if self.sharded else self.best_weights, folder / checkpoints.BEST)
             mine = {"began": began, "looked_from": self.looked_from, "now": now, "schedule": schedule}
             torch.save(mine, folder / f"random-{self.share.process}.pt")
 
@@ -431,8 +482,7 @@ class _Run:
             main=self.accelerator.is_main_process,
             wait=self.accelerator.wait_for_everyone,
         )
-        if self.best is not None and self.accelerator.is_main_process:
-            self._result().save_csv(self.output / "history.csv")
+        self.saved = self.step, self.epoch
 
     def _resume(self) -> bool:
         assert self.output is not None
@@ -441,10 +491,7 @@ class _Run:
             return False
         folder, state, remarks = found
         for remark in remarks:
-            for watcher in self.watchers:
-                watcher.remark(remark)
-            if not self.watchers and self.accelerator.is_main_process:  # nobody else would say it
-                warnings.warn(remark, UserWarning, stacklevel=4)
+            self._remark(remark)
         checkpoints.check_made_from(self.output, state.get("made_from", {}), self.made_from)
         before = Recipe(**state["recipe"]).but(save_every=self.recipe.save_every)
         differences = before.differences(self.recipe)
@@ -463,30 +510,55 @@ class _Run:
                 f"The run in '{self.output}' had {state['processes']} processes, and now there are "
                 f"{self.share.processes}: go on with as many."
             )
+        self.step, self.epoch, self.batches = state["step"], state["epoch"], state["batches"]
+        self.due, self.saved = state.get("due", False), (self.step, self.epoch)
+        self.records = [Record(**record) for record in state["records"]]
+        self.best = next((record for record in self.records if record.step == state["best"]), None)
+        earlier = self.best is not None and self.best.step != self.step
+        if earlier:  # before the weights of the checkpoint come into the same model
+            self.given.load_state_dict(checkpoints.best_weights(folder))
+            if not self.sharded:
+                self._keep_weights()
+            self._write_again()
         with _only_errors():
             self.accelerator.load_state(str(folder))
+        if self.best is not None and not earlier:
+            self._keep_weights()
+            self._write_again()
         mine = torch.load(folder / f"random-{self.share.process}.pt", weights_only=True)
         if self.schedule is not None and mine["schedule"] is not None:
             self.schedule.load_state_dict(mine["schedule"])
-        self.step, self.epoch, self.batches = state["step"], state["epoch"], state["batches"]
         self._unmake_steps()
         self.total, self.items, self.stale = state["total"], state["items"], state["stale"]
         self.stopped, self.seconds_before = state["stopped"], state["seconds"]
-        self.records = [Record(**record) for record in state["records"]]
         self.steps = [Step(*step) for step in state["steps"]]
-        if state["best"] is not None:
-            self.best = next(record for record in self.records if record.step == state["best"])
-            best = checkpoints.load_weights(self.given, self.output)
-            if self.sharded:
-                self.given.load_state_dict(best)
-            else:
-                self.best_weights = best
         if self.batches:
             self.epoch_began, self.looked_from = mine["began"], mine["looked_from"]
         else:
             self._set_data_state(mine["began"]["data"])
         set_random_state(mine["now"])
         return True
+
+    def _write_again(self) -> None:
+        """The best model and the history of the checkpoint: what is there may be of later steps, damaged, or gone."""
+        assert self.output is not None and self.best is not None
+        if not self.accelerator.is_main_process:
+            return
+        before = checkpoints.weights_checksum(self.output)
+        self._write_best()
+        self._write_history()
+        if checkpoints.weights_checksum(self.output) != before:
+            self._remark(
+                f"'{self.output}' had another model than the best of step {self.best.step}, or a damaged one, and has that "
+                "one again."
+            )
+
+    def _remark(self, sentence: str) -> None:
+        for watcher in self.watchers:
+            watcher.remark(sentence)
+        heard = any(type(watcher).remark is not Watcher.remark for watcher in self.watchers)
+        if not heard and self.accelerator.is_main_process:  # nobody else would say it
+            warnings.warn(sentence, UserWarning, stacklevel=5)
 
     def _unmake_steps(self) -> None:
         """Before its first step, an optimiser in parts is saved and loaded with a step of length 0, which it counts."""
@@ -530,6 +602,14 @@ def _divergence(where: str) -> str:
         f"The loss {where}; try a smaller learning rate, and look for labels or inputs that are not numbers. The model "
         "has the best weights from before."
     )
+
+
+def _save_batches(batches: list[Batch], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {f"{i}.{k}": v.contiguous().cpu() for i, b in enumerate(batches) for k, v in b.items()}
+    with disk.whole_files(path.parent, "The batch") as part:
+        save_file(tensors, part / path.name)
 
 
 def _length(batches: Any) -> int | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from course_lib.training import disk
 from course_lib.training.history import Step, Training
 
 
@@ -89,6 +91,9 @@ class TensorBoard(Watcher):
 
     Args:
         folder: where they are written.
+
+    Raises:
+        TrainingError: they cannot be written.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -99,21 +104,28 @@ class TensorBoard(Watcher):
         """Open the file."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(self.folder), purge_step=done + 1 if done else None)
+        with self._writing():
+            self._writer = SummaryWriter(str(self.folder), purge_step=done + 1 if done else None)
 
     def step(self, step: Step) -> None:
         """Loss and rate."""
-        self._writer.add_scalar("train/loss", step.loss, step.step)
-        self._writer.add_scalar("train/learning_rate", step.learning_rate, step.step)
+        with self._writing():
+            self._writer.add_scalar("train/loss", step.loss, step.step)
+            self._writer.add_scalar("train/learning_rate", step.learning_rate, step.step)
 
     def evaluated(self, training: Training) -> None:
         """The scores on dev."""
         record = training.records[-1]
-        for name, value in record.scores.items():
-            self._writer.add_scalar(f"dev/{name}", value, record.step)
-        self._writer.flush()
+        with self._writing():
+            for name, value in record.scores.items():
+                self._writer.add_scalar(f"dev/{name}", value, record.step)
+            self._writer.flush()
 
     def end(self) -> None:
         """Close the file."""
         if self._writer is not None:
-            self._writer.close()
+            with self._writing():
+                self._writer.close()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return disk.writing("The event files of TensorBoard", self.folder, disk.GO_ON)

@@ -429,6 +429,27 @@ def test_the_leaderboard_needs_something_to_compare_on(data) -> None:
         leaderboard(without)
 
 
+def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, monkeypatch) -> None:
+    from pathlib import Path
+
+    from course_lib.finetuning.leaderboard import Leaderboard
+
+    Leaderboard((), "test", 1).write(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    real = Path.write_bytes
+
+    def full(path, content):
+        real(path, content[:9])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        TrainingError, match=r"^The table of the models cannot be written to .*leaderboard\.csv': its disk"
+    ):
+        Leaderboard((), "test", 2).write(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_folder_of_the_course_is_read_with_the_usual_encoder() -> None:
     from pathlib import Path
 

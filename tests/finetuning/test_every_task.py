@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -567,3 +568,37 @@ def test_words_that_were_cut_off_count_as_not_found(tuned, tokenizer) -> None:
     logits[..., 0] = 1
     scores = task.scores(Evaluation(0.0, {"logits": logits}), prepared)
     assert scores["entity_f1"] == 0.0 and scores["tag_accuracy"] == pytest.approx(2 / 3)
+
+
+# ------------------------------------------------------------------------------------------------ the disk
+
+
+def test_a_full_disk_leaves_the_tokenizer_and_the_card_as_they_were(tuned, tmp_path, monkeypatch) -> None:
+    known = FineTuned(tuned["tags"].model, tuned["tags"].tokenizer, tuned["tags"].task)
+    known.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(folder, *rest):
+        (Path(folder) / "tokenizer.json").write_bytes(b"half")
+        raise Exception("No space left on device (os error 28)")  # as the tokenizers library raises it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(known.tokenizer, "save_pretrained", full)
+        with pytest.raises(
+            TrainingError, match=r"^The tokenizer cannot be written to '.*': its disk is full .* folder\."
+        ):
+            known.save(tmp_path)
+    real = Path.write_bytes
+
+    def only_half(path, content):
+        real(path, content[:9])
+        if path.name.startswith("fine_tuning.json"):
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", only_half)
+        with pytest.raises(
+            TrainingError, match=r"^The card of the model cannot be written to .*fine_tuning\.json': its"
+        ):
+            known.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

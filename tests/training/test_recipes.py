@@ -199,6 +199,11 @@ def test_the_best_by_a_named_metric_is_kept_and_named() -> None:
         run(epochs=1, metric="f1")
 
 
+def test_a_metric_chooses_nothing_where_there_is_no_dev() -> None:
+    report = fit(Tiny(), batches(), epochs=1, metric="accuracy")
+    assert report.metric is None and report.chosen == "Kept: step 4, the last; there was no dev to choose by."
+
+
 def test_by_the_loss_less_is_better() -> None:
     _, report = run(epochs=8, learning_rate=1.0, metric="loss")
     assert report.kept.scores["loss"] == min(r.scores["loss"] for r in report.records)

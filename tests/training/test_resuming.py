@@ -1,5 +1,6 @@
 """A run that was cut off goes on to the very weights that it would have had, wherever it was cut off."""
 
+import csv
 import json
 import os
 import shutil
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_model, save_model
 from tiny import Tiny, batches, dev_batches, same, weights
 
 from course_lib.errors import TrainingError
-from course_lib.training import checkpoints, fit, set_seed
+from course_lib.training import Watcher, checkpoints, fit, set_seed
 
 OPTIONS = {"epochs": 3, "learning_rate": 0.05, "schedule": "linear", "warmup": 2, "clip": 1.0, "save_every": 1}
 
@@ -192,15 +194,6 @@ def test_a_dataloader_goes_on_too(tmp_path) -> None:
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_sentence(tmp_path, whole) -> None:
-    from course_lib.training import Watcher
-
-    class Ear(Watcher):
-        def __init__(self):
-            self.heard = []
-
-        def remark(self, sentence):
-            self.heard.append(sentence)
-
     with pytest.raises(Killed):
         run(tmp_path, 10)
     newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
@@ -251,8 +244,6 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path, whole) -> None:
 
 
 def test_two_checkpoints_are_kept_and_the_best_model_is_ready_to_use(tmp_path) -> None:
-    from safetensors.torch import load_model
-
     model, report = run(tmp_path)
     names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert names == ["step-00000011", "step-00000012"]
@@ -299,6 +290,132 @@ def test_resuming_where_nothing_was_begins_at_the_beginning(tmp_path, whole) -> 
     model = Fragile()
     fit(model, batches(), dev_batches(), output=tmp_path / "new", resume=True, **OPTIONS)
     assert same(weights(model), weights(whole[0]))
+
+
+# ------------------------------------------------------------------------------------------------ the best model
+
+
+class Ear(Watcher):
+    """Notes what is said."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def remark(self, sentence):
+        self.heard.append(sentence)
+
+
+class StopAt(Watcher):
+    """Presses stop after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, step):
+        if step.step == self.at:
+            raise KeyboardInterrupt
+
+
+def kept_in_history(output: Path) -> int:
+    rows = list(csv.DictReader((output / "history.csv").read_text(encoding="utf-8").splitlines()))
+    return next(int(row["step"]) for row in rows if row["kept"])
+
+
+def on_disk(output: Path) -> list[torch.Tensor]:
+    other = Tiny()
+    load_model(other, str(output / "model.safetensors"))
+    return weights(other)
+
+
+DAMAGES = {
+    "removed": lambda path: path.unlink(),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:40]),
+    "empty": lambda path: path.write_bytes(b""),
+    "another": lambda path: save_model(Tiny(), str(path)),
+}
+
+
+# The checkpoint is of the step whose weights are the best (4), or of a later one (6): save_every None and 1.
+@pytest.mark.parametrize("save_every", [None, 1])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_it_goes_on_also_where_the_best_model_is_damaged_or_gone(tmp_path, whole, damage, save_every) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 10, save_every=save_every)
+    before = on_disk(tmp_path)
+    DAMAGES[damage](tmp_path / "model.safetensors")
+    set_seed(99)
+    model, ear = Fragile(), Ear()
+    options = {**OPTIONS, "save_every": save_every}
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, batches(), dev_batches(), output=tmp_path, resume=True, watchers=[ear, StopAt(7)], **options)
+    assert same(on_disk(tmp_path), before) and same(weights(model), before) and kept_in_history(tmp_path) == 4
+    assert ear.heard == [
+        f"'{tmp_path}' had another model than the best of step 4, or a damaged one, and has that one again."
+    ]
+    model, report = run(tmp_path, resume=True, save_every=save_every)
+    assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+    assert (tmp_path / "history.csv").read_text(encoding="utf-8") == report.csv()
+
+
+def test_a_best_model_that_is_newer_than_the_checkpoint_is_not_taken_for_the_checkpoints(tmp_path, monkeypatch) -> None:
+    """history.csv said that step 4 was kept, and the model had the weights of step 8."""
+    original = checkpoints.write_checkpoint
+
+    def killed(output, step, *rest, **more):
+        if step == 8:
+            raise Killed
+        return original(output, step, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write_checkpoint", killed)
+        with pytest.raises(Killed):
+            run(tmp_path, save_every=None)
+        with pytest.raises(Killed):
+            run(tmp_path / "fourth", 8, save_every=None)  # the first pass of step 5
+    assert kept_in_history(tmp_path) == 8 and kept_in_history(tmp_path / "fourth") == 4
+    set_seed(99)
+    model, ear = Fragile(), Ear()
+    again = {"output": tmp_path, "resume": True, **OPTIONS, "save_every": None}
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, batches(), dev_batches(), watchers=[StopAt(6), ear], **again)
+    assert kept_in_history(tmp_path) == 4 and "another model than the best of step 4" in ear.heard[0]
+    assert same(on_disk(tmp_path), weights(model)) and same(weights(model), on_disk(tmp_path / "fourth"))
+
+
+def test_the_best_weights_are_in_the_checkpoint_once(tmp_path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 9, save_every=1)
+    newest = sorted((tmp_path / "checkpoints").iterdir())
+    assert [folder.name for folder in newest] == ["step-00000004", "step-00000005"]
+    assert [(folder / "best.pt").is_file() for folder in newest] == [False, True]
+
+
+def test_a_checkpoint_of_an_older_version_without_the_best_weights_is_one_sentence(tmp_path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 10)
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    (newest / "best.pt").unlink()
+    entries = json.loads((newest / "files.json").read_text(encoding="utf-8"))
+    del entries["best.pt"]
+    (newest / "files.json").write_text(json.dumps(entries), encoding="utf-8")
+    with pytest.raises(TrainingError, match="is of an older version of the course and lacks the best weights: begin"):
+        run(tmp_path, resume=True)
+
+
+def test_nothing_is_said_where_the_best_model_is_as_it_was(tmp_path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 10)
+    ear = Ear()
+    fit(Fragile(), batches(), dev_batches(), output=tmp_path, resume=True, watchers=[ear], **OPTIONS)
+    assert not ear.heard
+
+
+def test_a_watcher_that_hears_nothing_does_not_keep_a_sentence_from_being_said(tmp_path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, 10)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.warns(UserWarning, match="had another model than the best of step 4"):
+        fit(Fragile(), batches(), dev_batches(), output=tmp_path, resume=True, watchers=[Watcher()], **OPTIONS)
 
 
 # ------------------------------------------------------------------------------------------------ the disk
@@ -359,13 +476,96 @@ def test_ctrl_c_finishes_the_step_saves_and_leaves_the_best_model(tmp_path, whol
     set_seed(7)
     model = Pressed()
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    said = rf"^'{tmp_path}' has the best model so far \(step 4, accuracy 0\.\d+ on dev\), its history, and a checkpoint of step 6"
+    with pytest.raises(KeyboardInterrupt, match=said):
         fit(model, batches(), dev_batches(), output=tmp_path, **{**OPTIONS, "save_every": None})
     assert signal.getsignal(signal.SIGINT) is handler
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir())[-1] == "step-00000006"
     assert (tmp_path / "history.csv").is_file() and not model.training
     model, report = run(tmp_path, resume=True, save_every=None)
     assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+
+
+def test_what_is_there_is_said_also_without_dev_and_without_a_folder(tmp_path) -> None:
+    with pytest.raises(
+        KeyboardInterrupt, match=rf"^'{tmp_path}' has the model of step 4, its history, and a checkpoint of"
+    ):
+        fit(Tiny(), batches(), output=tmp_path, watchers=[StopAt(6)], metric="accuracy", **OPTIONS)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        fit(Tiny(), batches(), watchers=[StopAt(6)], **{**OPTIONS, "save_every": None})
+
+
+class StopAfterEvaluation(Watcher):
+    """Presses stop when a step was evaluated."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def evaluated(self, training):
+        if training.records[-1].step == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stops", [StopAt, StopAfterEvaluation])
+@pytest.mark.parametrize("at", [2, 3, 4, 6, 8, 9])
+@pytest.mark.parametrize(
+    "changes",
+    [{"evaluate_every": 2}, {"steps": 9}, {"steps": 9, "evaluate_every": 3}, {"evaluate_every": 3, "save_every": 3}],
+    ids=str,
+)
+def test_no_evaluation_is_lost_or_doubled_wherever_it_was_stopped(tmp_path, stops, at, changes) -> None:
+    """Stopped in the very step that an evaluation was to follow, it was left out; in an evaluation, it came twice."""
+    options = {**OPTIONS, "save_every": None, **changes}
+
+    def train(output, resume=False, watchers=()):
+        set_seed(99 if resume else 7)
+        model = Fragile()
+        return model, fit(model, Drawn(), dev_batches(), output=output, resume=resume, watchers=watchers, **options)
+
+    whole = train(tmp_path / "whole")
+    try:
+        train(tmp_path / "cut", watchers=[stops(at)])
+    except KeyboardInterrupt:
+        pass
+    else:
+        assert stops is StopAfterEvaluation and at not in [record.step for record in whole[1].records]
+    model, report = train(tmp_path / "cut", resume=True)
+    assert same(weights(model), weights(whole[0])) and report.steps == whole[1].steps
+    assert [(r.step, r.train_loss, r.scores, r.end_of_epoch) for r in report.records] == [
+        (r.step, r.train_loss, r.scores, r.end_of_epoch) for r in whole[1].records
+    ]
+
+
+@pytest.mark.parametrize("save_every", [None, 1])
+def test_killed_in_the_last_evaluation_of_so_many_steps_it_is_made_up_for(tmp_path, save_every) -> None:
+    options = {"steps": 6, "save_every": save_every}
+    whole = run(tmp_path / "whole", **options)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", 10, **options)  # 4 steps, 3 dev batches, 2 steps
+    model, report = run(tmp_path / "cut", resume=True, **options)
+    assert same(weights(model), weights(whole[0]))
+    assert [(r.step, r.scores) for r in report.records] == [(r.step, r.scores) for r in whole[1].records]
+
+
+def test_a_second_ctrl_c_in_an_evaluation_goes_back_to_before_it(tmp_path) -> None:
+    """Half an evaluation is none: it is done again."""
+
+    class Twice(Fragile):
+        def forward(self, x, labels=None):
+            if self.passes == 3 and self.moment == 0:  # 2 steps, and then the second dev batch
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+            return super().forward(x, labels)
+
+    options = {**OPTIONS, "save_every": None, "evaluate_every": 2}
+    set_seed(7)
+    whole = fit(Twice(), batches(), dev_batches(), **options)
+    set_seed(7)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Twice(0), batches(), dev_batches(), output=tmp_path, **options)
+    set_seed(99)
+    report = fit(Twice(), batches(), dev_batches(), output=tmp_path, resume=True, **options)
+    assert [(r.step, r.scores) for r in report.records] == [(r.step, r.scores) for r in whole.records]
 
 
 _SCRIPT = """
