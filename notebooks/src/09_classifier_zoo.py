@@ -289,6 +289,33 @@ with torch.no_grad():
 assert difference > 0.01
 print(f"the three tokens turned round change a score by up to {difference:.2f}")
 
+# %% [markdown]
+# Build it by hand, text by text, without any padding. The library's class, with the same weights, has to say the same of both
+# texts in one batch. (16,777,619 is the number by which the library's hash multiplies.)
+
+
+# %%
+def row_of(gram, buckets):
+    row = 0
+    for token in gram:
+        row = (row * 16_777_619 + token + 1) % buckets
+    return row
+
+
+features, buckets = fast.features, 1000
+joined = []
+for text in ([5, 6, 7, 8, 9], [5, 6, 7]):
+    means = [features.words.table.weight[text].mean(0)]  # of the tokens, (E,)
+    for n, table in zip((2, 3), features.grams, strict=True):
+        rows = [row_of(text[i : i + n], buckets) for i in range(len(text) - n + 1)]
+        means.append(table.weight[rows].mean(0))  # of the pairs, of the triples
+    joined.append(torch.cat(means))  # (3 E,)
+with torch.no_grad():
+    z = features.hidden(torch.stack(joined)).relu()  # (B, F)
+    library = features(torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]]), mask)
+assert torch.allclose(z, library, atol=1e-6)
+z.shape
+
 # %% [markdown] items="002-03"
 # ### TextCNN: the best window
 #
@@ -454,6 +481,44 @@ assert torch.allclose(packed[1, 2, :3], right[1, :3]) and torch.allclose(
 right.shape
 
 # %% [markdown]
+# An LSTM has two memories: c, which it keeps, and h, which it shows. In each step three **gates**, numbers between 0 and 1,
+# decide how much: i of what is new goes in, f of the old c stays, o of c is shown. Linear layers make all of them from the
+# token and the old h.
+
+
+# %%
+def lstm_by_hand(x, layer):
+    """One text from left to right, (T, E) -> its states h, (T, D)."""
+    h = c = torch.zeros(layer.hidden_size)
+    states = []
+    for token in x:
+        from_token = layer.weight_ih_l0 @ token + layer.bias_ih_l0
+        from_state = layer.weight_hh_l0 @ h + layer.bias_hh_l0
+        i, f, new, o = (from_token + from_state).chunk(4)  # (D,) each
+        c = f.sigmoid() * c + i.sigmoid() * new.tanh()
+        h = o.sigmoid() * c.tanh()
+        states.append(h)
+    return torch.stack(states)
+
+
+# %% [markdown]
+# TextRNN reads each text so from both sides, and keeps the two last states. Here without padding, and the library's with it:
+
+# %%
+from course_lib.zoo.text_rnn import TextRNN
+
+layer = TextRNN(E, hidden=3, layers=1)
+forward, backward = layer.lstm.forward_lstms[0], layer.lstm.backward_lstms[0]
+texts = [x[0], x[1, :3]]
+with torch.no_grad():
+    z = [
+        torch.cat([lstm_by_hand(t, forward)[-1], lstm_by_hand(t.flip(0), backward)[-1]])
+        for t in texts
+    ]
+    assert torch.allclose(torch.stack(z), layer(x, mask), atol=1e-6)  # (B, 2 D)
+print("last states by hand, and of the library: the same")
+
+# %% [markdown]
 # ### Exercise 2 · Both ends (8 minutes)
 #
 # Write `both_ends(states, mask)`. `states` (B, T, 2 D) is the output of a bidirectional LSTM that did not read padding:
@@ -484,6 +549,29 @@ check.both_ends(both_ends)
 # One vector of weights, w, is compared with every state. The better it fits, the more the state counts:
 # $a_t = \mathrm{softmax}_t(w \cdot \tanh h_t)$, and $r = \sum_t a_t h_t$. It is the simplest attention there is: one
 # question, the same for all texts.
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "x": plots.Box(0, 1, "vectors", 0, 0.75),
+        "lstm": plots.Box(1.35, 1, "LSTMs from\nboth sides: h", 1, 1.05),
+        "score": plots.Box(1.35, 0, "w · tanh h, a\nnumber a token", 2, 1.25),
+        "soft": plots.Box(3.1, 0, "mask, softmax:\nthe weights a", 3, 1.25),
+        "sum": plots.Box(3.1, 1, "sum of a · h,\ntanh", 4, 1.1),
+        "out": plots.Box(4.55, 1, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("x", "lstm", "(B, T, E)"),
+        ("lstm", "score", "(B, T, 2 D)"),
+        ("score", "soft", "(B, T)"),
+        ("soft", "sum", "(B, T)"),
+        ("lstm", "sum", "(B, T, 2 D)"),
+        ("sum", "out", "(B, 2 D)"),
+    ],
+    alt="Vectors (B, T, E) go through LSTMs from both sides, which give states h, (B, T, 2 D). From each state one number is "
+    "made, w times tanh of h. Mask and softmax make weights a of them, (B, T). The states are summed with these weights, tanh "
+    "follows, and (B, 2 D) gives K scores.",
+)
 
 # %%
 torch.manual_seed(0)
@@ -536,7 +624,46 @@ check.shares(shares)
 # Beside its own vector each token gets the states of both LSTMs, what stands left and right of it. A linear layer and
 # tanh mix the three, and the maximum over the tokens follows, number by number. The window of TextCNN has become a
 # context that reaches to both ends.
-#
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "x": plots.Box(0, 1, "vectors\n(B, T, E)", 0, 0.95),
+        "left": plots.Box(1.4, 0, "LSTM from left\n(B, T, D)", 1, 1.4),
+        "self": plots.Box(1.4, 1, "the vector itself\n(B, T, E)", 0, 1.4),
+        "right": plots.Box(1.4, 2, "LSTM from right\n(B, T, D)", 2, 1.4),
+        "join": plots.Box(2.8, 1, "side by\nside", 3, 0.75),
+        "mix": plots.Box(4.55, 1, "linear,\ntanh", 4, 0.75),
+        "max": plots.Box(6.1, 1, "maximum of\nthe text", 2, 1.15),
+        "out": plots.Box(7.5, 1, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("x", "left"), ("x", "self"), ("x", "right"), ("left", "join"), ("self", "join"), ("right", "join"),
+        ("join", "mix", "(B, T, E + 2 D)"), ("mix", "max", "(B, T, F)"), ("max", "out", "(B, F)"),
+    ],
+    alt="Vectors (B, T, E) go to an LSTM from the left, to one from the right, (B, T, D) each, and on as they are. The three "
+    "stand side by side for each token, (B, T, E + 2 D). A linear layer and tanh make (B, T, F) of them, the maximum over "
+    "the text (B, F), and that gives K scores.",
+)  # fmt: skip
+
+# %% [markdown]
+# By hand, with the LSTM from above, and the library's class on the same weights:
+
+# %%
+from course_lib.zoo.text_rcnn import TextRCNN
+
+layer = TextRCNN(E, hidden=3, features=4)
+forward, backward = layer.lstm.forward_lstms[0], layer.lstm.backward_lstms[0]
+z = []
+with torch.no_grad():
+    for t in texts:  # (T, E), without padding
+        left, right = lstm_by_hand(t, forward), lstm_by_hand(t.flip(0), backward).flip(0)
+        y = layer.join(torch.cat([t, left, right], dim=-1)).tanh()  # (T, F)
+        z.append(y.amax(dim=0))
+    assert torch.allclose(torch.stack(z), layer(x, mask), atol=1e-6)  # (B, F)
+print("TextRCNN by hand, and of the library: the same")
+
+# %% [markdown]
 # The original takes this maximum over padding too. A second trap of that kind is `squeeze()`: it drops *every*
 # dimension of size 1. **Predict:** what shape has a batch of one after it?
 
@@ -657,6 +784,10 @@ assert all(later < earlier for earlier, later in pairwise(down[False]))
 # %% [markdown]
 # Without it the gradient fades with every round: the vectors learn nothing from a long text. With it, a path leads down
 # that no weight stands in.
+#
+# The page has a second claim: the pooling *raises the level of meaning*. One half of it can be seen: with each round a place
+# speaks of a longer piece of text, as is counted below. The other half cannot be seen here. That a longer piece stands for
+# a *higher* meaning is a reading of it; no number in this notebook measures meaning.
 
 # %% [markdown] items="002-09"
 # ### Transformer: everything looks at everything
@@ -664,7 +795,52 @@ assert all(later < earlier for earlier, later in pairwise(down[False]))
 # Two encoder layers, those of [notebook 04](04_bert_from_scratch.ipynb), with new weights, and the mean over the tokens.
 # It **is** a small BERT, without what BERT learned beforehand. The repository calls it poor: the last of its table. What
 # that says is not that attention is weak. It says what pretraining is worth; the leaderboard below shows it.
-#
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "x": plots.Box(0, 1, "vectors", 0, 0.8),
+        "places": plots.Box(1.6, 0, "waves of the\nplaces (T, E)", 6, 1.15),
+        "mask": plots.Box(3.2, 0, "mask\n(B, T)", 6, 0.95),
+        "again": plots.Box(4.8, 0, "mask, again\n(B, T)", 6, 1.05),
+        "plus": plots.Box(1.6, 1, "√E · vectors\n+ waves", 3, 1.1),
+        "layers": plots.Box(3.2, 1, "2 encoder\nlayers", 1, 0.95),
+        "mean": plots.Box(4.8, 1, "mean of the\nreal tokens", 4, 1.05),
+        "out": plots.Box(6.2, 1, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("x", "plus", "(B, T, E)"),
+        ("places", "plus"),
+        ("plus", "layers", "(B, T, E)"),
+        ("mask", "layers"),
+        ("layers", "mean", "(B, T, E)"),
+        ("again", "mean"),
+        ("mean", "out", "(B, E)"),
+    ],
+    alt="Vectors (B, T, E), times the root of E, and the waves of the places are added. Two encoder layers follow, which do not "
+    "look at padding, as the mask says. The mean of the real tokens, (B, E), gives K scores.",
+)
+
+# %% [markdown]
+# The *waves* are sines and cosines of each place. They tell the layers the order, as BERT's learned table of places does.
+# The rest you have: the same layers, one text at a time.
+
+# %%
+from course_lib.positions import sinusoids
+
+encoder = new("Transformer").features
+vectors = torch.randn(2, 5, 32)
+z = []
+with torch.no_grad():
+    for h in (vectors[:1], vectors[1:, :3]):  # (1, T, E), without padding
+        h = math.sqrt(32) * h + sinusoids(h.shape[1], 32)
+        for layer in encoder.layers:
+            h, _ = layer(h, mask=None, causal=False, explicit=False)
+        z.append(h.mean(dim=1))
+    assert torch.allclose(torch.cat(z), encoder(vectors, mask), atol=1e-5)  # (B, E)
+print("Transformer by hand, and of the library: the same")
+
+# %% [markdown]
 # ### What can each of them see?
 #
 # Take the middle of a text of 21 tokens. Which tokens does the model's vector *there* depend on, before the maximum
@@ -679,11 +855,15 @@ def reach(features):
     return (x.grad[0].norm(dim=-1) > 0).float()
 
 
+def of_bert(x):
+    return bert(inputs_embeds=x, output_hidden_states=True).hidden_states
+
+
 torch.manual_seed(0)
 every = torch.ones(1, 21, dtype=torch.long)
 cnn, rcnn = new("TextCNN").features, new("TextRCNN").features
 pyramid, attention = new("DPCNN").features, new("Transformer").features
-lstm = nn.LSTM(32, 8, batch_first=True)
+bert, lstm = new("bert").source.bert, nn.LSTM(32, 8, batch_first=True)
 fields = {
     "FastText, triples": lambda x: x + x.roll(-1, 1) + x.roll(-2, 1),
     "TextCNN, windows of 4": lambda x: cnn.convolutions[2](x),
@@ -691,19 +871,78 @@ fields = {
     "LSTM, forward half": lambda x: lstm(x)[0],
     "TextRCNN": lambda x: rcnn.join(torch.cat([x, rcnn.lstm(x, every)], -1)),
     "Transformer": lambda x: attention.layers[0](x, None, False, False)[0],
+    "BERT, layer 0 (tables)": lambda x: of_bert(x)[0],
+    "BERT, layer 1": lambda x: of_bert(x)[1],
 }
 reached = torch.stack([reach(features) for features in fields.values()])
 counts = dict(zip(fields, reached.sum(1).int().tolist(), strict=True))
-assert list(counts.values()) == [3, 4, 7, 11, 21, 21]
+assert list(counts.values()) == [3, 4, 7, 11, 21, 21, 1, 21]
 plots.heatmap(
     reached,
-    rows=list(fields),
+    rows=[f"{name}: {tokens}" for name, tokens in counts.items()],
     columns=[str(i) for i in range(21)],
-    title="What the vector at token 10 depends on (yellow)",
+    title="What the vector at token 10 depends on (light), and how many tokens that is",
     column_title="token",
-    alt="Six rows of 21 tokens. FastText's triples reach 3 tokens, TextCNN 4, DPCNN's first convolutions 7, a forward LSTM "
-    "the 11 up to the token itself, TextRCNN and the Transformer all 21.",
+    alt="Eight rows of 21 tokens. FastText's triples reach 3 tokens, TextCNN 4, DPCNN's first convolutions 7, a forward LSTM "
+    "the 11 up to the token itself, TextRCNN and the Transformer all 21, BERT's tables the token alone, its first layer all 21.",
 )
+
+# %% [markdown]
+# How many tokens a number depends on is called its **receptive field**. DPCNN's grows as it halves the text. To count it, let
+# `nan` (*not a number*) run through: what is reckoned from a `nan` is a `nan` too. So we take 81 texts of 81 tokens; in
+# text t, the vector of token t is `nan`.
+
+# %%
+steps = torch.zeros(81, 81, 32)
+steps[range(81), range(81)] = torch.nan
+everywhere = torch.ones(81, 81, dtype=torch.long)
+field = {}
+with torch.no_grad():
+    start = deep.features.region(steps)
+    h = start + deep.features.first[1](deep.features.first[0](start.relu()).relu())
+    for halvings in range(3):
+        place = 40 // 2**halvings  # the middle
+        field[halvings] = h[:, place, 0].isnan().sum().item()
+        h, everywhere = deep.features._halve(h, everywhere)
+for halvings, tokens in field.items():
+    print(f"{halvings} halvings: a place has seen {tokens} tokens")
+assert field == {0: 7, 1: 17, 2: 37}
+assert field[2] > max(len(text) for part in data.splits.values() for text in part.texts)
+
+# %% [markdown]
+# After two halvings a place sees more than any of our headlines has. Now all fifteen names, those of one family in one row:
+
+# %% tags=["picture"]
+plots.Table(
+    ["name", "receptive field", "what it can see", "what it cannot see"],
+    [
+        ["FastText", "1, 2 or 3 tokens", "which tokens, pairs and triples there are", "where they stand; any order beyond three"],
+        ["TextCNN", "2, 3 or 4 tokens", "the best fit of each pattern, anywhere", "where it was, and how often; what lies further apart"],
+        ["DPCNN", "7, 17, 37, ... tokens", "near tokens finely, far ones coarsely", "what did not win a maximum on the way"],
+        ["TextRNN", "all, from one end on", "the order of the whole text", "what the state has lost over many steps"],
+        ["TextRNN_Att", "all", "states from both sides, those that count most", "where they stood; one question for all texts"],
+        ["TextRCNN", "all", "each token between its left and its right", "where the best one was, and how often"],
+        ["Transformer", "all, in every layer", "any two tokens at one step's distance", "order, but for the waves; what the training texts do not teach"],
+        ["bert, ERNIE", "all, in every layer", "what the layers have carried into [CLS]", "the other tokens' last vectors"],
+        ["bert_CNN, bert_RNN, bert_RCNN, bert_DPCNN", "all, through BERT", "the last vectors of all tokens, by windows, from the ends, in context, as a pyramid", "lower layers; else what the classic on top cannot"],
+        ["bert_layers_CNN", "3 tokens in layer 0, then all", "windows of every layer", "where the best one was, and how often"],
+        ["bert_layer_mix", "[CLS] alone in layer 0, then all", "[CLS] of every layer, in a learned mix", "the other tokens' vectors"],
+    ],
+)  # fmt: skip
+
+# %% [markdown]
+# No model over BERT sees what is cut off: BERT-base has 512 places, mini_bert_zh has 128. And one thing in the last row is
+# odd. [CLS] in layer 0 has looked at nothing yet, so it is **the same for every text**:
+
+# %%
+two = torch.tensor([[2, 7, 8], [2, 9, 10]])  # two texts with the same first token
+with torch.no_grad():
+    layers = bert(two, output_hidden_states=True).hidden_states
+same = [torch.allclose(h[0, 0], h[1, 0], atol=1e-6) for h in layers]
+print("is the first token's vector the same for both texts, layer by layer?", same)
+assert same == [True, False, False, False]
+mini = json.loads(Path("../data/mini_bert_zh/config.json").read_text(encoding="utf-8"))
+assert BertConfig().max_position_embeddings == 512 and mini["max_position_embeddings"] == 128
 
 # %% [markdown]
 # That is what each *can* see. What it *does* see is another matter: an LSTM has to carry the first token through ten
