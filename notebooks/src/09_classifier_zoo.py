@@ -952,6 +952,35 @@ assert BertConfig().max_position_embeddings == 512 and mini["max_position_embedd
 #
 # Exchange the word vectors for BERT's last layer, and each classic becomes a hybrid. One feature extractor serves both.
 
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "ids": plots.Box(0, 2, "ids, mask", 0, 0.9),
+        "bert": plots.Box(1.55, 2, "BERT: tables\nand L layers", 6, 1.1),
+        "pool": plots.Box(3.6, 0, "bert, ERNIE: pooler of [CLS]\n(B, H)", 5, 2.2),
+        "cnn": plots.Box(3.6, 1, "bert_CNN: best windows\n(B, 3 · filters)", 1, 2.2),
+        "rnn": plots.Box(3.6, 2, "bert_RNN: LSTMs, both ends\n(B, 2 D)", 2, 2.2),
+        "rcnn": plots.Box(3.6, 3, "bert_RCNN: in context, best\n(B, F)", 4, 2.2),
+        "dpcnn": plots.Box(3.6, 4, "bert_DPCNN: pyramid\n(B, C)", 3, 2.2),
+        "out": plots.Box(5.6, 2, "dropout,\nlinear layer", 0, 1.05),
+        "scores": plots.Box(7.05, 2, "scores", 5, 0.75),
+    },
+    arrows=[
+        ("ids", "bert", "(B, T)"),
+        ("bert", "pool"), ("bert", "cnn"), ("bert", "rnn"), ("bert", "rcnn"), ("bert", "dpcnn"),
+        ("pool", "out"), ("cnn", "out"), ("rnn", "out"), ("rcnn", "out"), ("dpcnn", "out"),
+        ("out", "scores", "(B, K)"),
+    ],
+    alt="Ids and mask (B, T) go through BERT. From it five ways lead on, one a model: the pooler of [CLS] for bert and ERNIE, "
+    "(B, H); windows for bert_CNN, (B, 3 times filters); LSTMs for bert_RNN, (B, 2 D); tokens in context for bert_RCNN, (B, F); "
+    "the pyramid for bert_DPCNN, (B, C). Each goes through dropout and a linear layer to scores (B, K).",
+    scale=0.72,
+)  # fmt: skip
+
+# %% [markdown]
+# The upper way reads one vector a text. The four others read the last layer's vectors of all tokens, (B, T, H), and
+# need the mask again:
+
 # %% [markdown] items="002-12 002-13 002-14"
 # - **bert_CNN:** windows over BERT's vectors.
 # - **bert_RNN:** an LSTM over them.
@@ -1002,6 +1031,36 @@ print(more)
 # the maximum of each. There it ended with the right shape. Here it learns. The mask, which the question passed to BERT
 # alone, is heeded in the maximum too: that is why it passed our three invariants above. With one filter a layer there are 13
 # numbers for BERT-base, one a layer, as was asked. That is little: more filters make it a good model.
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "h0": plots.Box(0, 0, "layer 0: tables", 0, 1.15),
+        "h1": plots.Box(0, 1, "layer 1", 0, 1.15),
+        "dots": plots.Box(0, 2, "...", 6, 1.15),
+        "hL": plots.Box(0, 3, "layer L", 0, 1.15),
+        "c0": plots.Box(1.95, 0, "its 8 filters,\nwindows of 3", 1, 1.05),
+        "c1": plots.Box(1.95, 1, "its 8 filters,\nwindows of 3", 1, 1.05),
+        "cd": plots.Box(1.95, 2, "...", 6, 1.05),
+        "cL": plots.Box(1.95, 3, "its 8 filters,\nwindows of 3", 1, 1.05),
+        "m0": plots.Box(3.75, 0, "maximum\n(B, 8)", 2, 0.85),
+        "m1": plots.Box(3.75, 1, "maximum\n(B, 8)", 2, 0.85),
+        "md": plots.Box(3.75, 2, "...", 6, 0.85),
+        "mL": plots.Box(3.75, 3, "maximum\n(B, 8)", 2, 0.85),
+        "join": plots.Box(4.95, 1.5, "joined\n(B, (L + 1) · 8)", 3, 1.15),
+        "out": plots.Box(6.1, 1.5, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("h0", "c0", "(B, T, H)"), ("h1", "c1", "(B, T, H)"), ("hL", "cL", "(B, T, H)"),
+        ("h0", "h1"), ("h1", "dots"), ("dots", "hL"), ("dots", "cd"), ("cd", "md"),
+        ("c0", "m0", "(B, T, 8)"), ("c1", "m1", "(B, T, 8)"), ("cL", "mL", "(B, T, 8)"),
+        ("m0", "join"), ("m1", "join"), ("md", "join"), ("mL", "join"), ("join", "out"),
+    ],
+    alt="BERT's tables, layer 0, and its layers 1 to L stand one below the other. The output of each, (B, T, H), goes through 8 "
+    "filters of its own over windows of 3 tokens, (B, T, 8), and the maximum over the text, (B, 8). All are joined to "
+    "(B, (L + 1) times 8), and give K scores.",
+    scale=0.72,
+)  # fmt: skip
 
 # %%
 asked = new("bert_layers_CNN", filters=1)
@@ -1065,6 +1124,28 @@ assert top[32] > 0.99 and not torch.allclose(alone, beside, atol=0.05)
 # The neighbours vote on which layer counts. And the sums grow with the batch and with H, so the softmax
 # is saturated: one layer takes all, and which one is chance. In ours the weights are 13 numbers of the model and nothing
 # else. At the start all are equal.
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "h0": plots.Box(0, 0, "[CLS] of layer 0\n(B, H)", 0, 1.3),
+        "h1": plots.Box(0, 1, "[CLS] of layer 1\n(B, H)", 0, 1.3),
+        "dots": plots.Box(0, 2, "...", 6, 1.3),
+        "hL": plots.Box(0, 3, "[CLS] of layer L\n(B, H)", 0, 1.3),
+        "s": plots.Box(1.85, 3, "softmax of s: L + 1\nnumbers of the model", 2, 1.75),
+        "mix": plots.Box(1.85, 1.5, "each times its\nweight, summed", 3, 1.35),
+        "drop": plots.Box(3.75, 1.5, "5 dropouts,\none linear layer", 1, 1.3),
+        "mean": plots.Box(5.65, 1.5, "mean\nof the 5", 4, 0.85),
+        "out": plots.Box(7.1, 1.5, "scores", 5, 0.8),
+    },
+    arrows=[
+        ("h0", "mix"), ("h1", "mix"), ("dots", "mix"), ("hL", "mix"),
+        ("s", "mix", "(L + 1,)"), ("mix", "drop", "(B, H)"), ("drop", "mean", "5 of (B, K)"), ("mean", "out", "(B, K)"),
+    ],
+    alt="The [CLS] vectors of layers 0 to L, (B, H) each, are multiplied by their weights and summed to (B, H). The weights are "
+    "the softmax of L + 1 numbers of the model. Five dropouts and one linear layer give five times (B, K), and their mean the scores.",
+    scale=0.72,
+)  # fmt: skip
 
 # %%
 from course_lib.pooling import LayerMix
