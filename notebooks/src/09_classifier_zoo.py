@@ -1289,6 +1289,10 @@ plots.heatmap(
 # Two counts of words stand beside them:
 # [naive Bayes](../docs/glossary.md#naive-bayes), which multiplies how likely each word is in each class, and TF-IDF with
 # logistic regression ([notebook 02](02_heads.ipynb)). They need half a second at most.
+#
+# *Macro-F1* is the F1 of each class, averaged over the ten ([notebook 07](07_fine_tuning.ipynb)). *MB* is reckoned, not
+# measured: 4 bytes a parameter, as in single precision. Under *seeds* stand the lowest and the highest accuracy; the
+# other figures are means.
 
 # %%
 board = measured("zoo")
@@ -1306,20 +1310,31 @@ def ranking(language):
         board["runs"][language].items(), key=lambda pair: -spread(pair[1])[0]
     ):
         mean, low, high = spread(runs)
-        seconds = np.mean([one["seconds"] for one in runs])
-        speed = np.mean([one["texts_a_second"] for one in runs])
+        f1, seconds, speed = (
+            f"{spread(runs, key)[0]:{form}}"
+            for key, form in (
+                ("macro_f1", ".3f"),
+                ("seconds", ".1f"),
+                ("texts_a_second", ",.0f"),
+            )
+        )
         between = f"{low:.3f} to {high:.3f}" if len(runs) > 1 else ""
-        rows.append([name, f"{mean:.3f}", between, f"{seconds:.1f}", f"{speed:,.0f}"])
+        size = runs[0].get("parameters")  # counts have none
+        sizes = [f"{size / 1e6:.1f} M", f"{4 * size / 1e6:.0f}"] if size else ["", ""]
+        rows.append([name, f"{mean:.3f}", between, f1, *sizes, seconds, speed])
     return plots.Table(
         [
             "Chinese" if language == "zh" else "English",
-            "test accuracy",
+            "accuracy",
             "seeds",
+            "macro-F1",
+            "parameters",
+            "MB",
             "seconds",
-            "texts a second",
+            "texts / s",
         ],
         rows,
-        right=(1, 3, 4),
+        right=(1, 3, 4, 5, 6, 7),
     )
 
 
@@ -1345,6 +1360,22 @@ figures.named_points(
 
 # %% [markdown]
 # Read the points from the upper left: what is there is cheap and good.
+#
+# **Large is not good by itself.** FastText has the most numbers of all, and is among the last. Nearly all of them are the
+# rows for hashed pairs and triples: two tables of 100,000 rows. 1,230 headlines touch few of them.
+
+# %%
+sizes = {name: of[0].get("parameters", 0) for name, of in board["runs"]["zh"].items()}
+in_two_tables = 2 * 100_000 * 128
+assert max(sizes, key=sizes.get) == "FastText" and in_two_tables / sizes["FastText"] > 0.98
+assert sorted(mean_of["zh"], key=mean_of["zh"].get).index("FastText") < 3
+f1_of = {name: spread(of, "macro_f1")[0] for name, of in board["runs"]["zh"].items()}
+apart_by = max(abs(f1_of[name] - mean_of["zh"][name]) for name in f1_of)
+print(f"macro-F1 and accuracy differ by {apart_by:.3f} at most")
+assert apart_by < 0.005
+
+# %% [markdown]
+# Macro-F1 tells nothing new here, because all ten classes are of the same size. It does where some are rare.
 #
 # **Look how near counting comes in Chinese.** 1,230 headlines are few. Counted pairs of characters with logistic regression, half
 # a second of work, stand above every network that begins from nothing, and less than a point below `bert` on our small
@@ -1485,9 +1516,21 @@ plots.Table(["data", "against bert", "difference", "95 % interval", ""], rows, r
 # stand in columns of their own. (*Tencent's vectors* are a published file, 200 numbers a character. Each figure is one run.)
 
 # %% items="002-25"
-print(thucnews["machine"], "·", thucnews["date"], "·", thucnews["command"])
 runs = thucnews["runs"]
 taught = measured("taught")  # the models over mini_bert_zh, teachers of a section below
+
+
+def origin(parts, command, what=""):
+    """Print machine, date and command of results, those of one machine and day together."""
+    places = {}
+    for name, one in parts.items():
+        places.setdefault((one["machine"], one["date"]), []).append(name)
+    for (machine, date), names in places.items():
+        print(f"{what}{', '.join(names)}:\n    {machine} · {date} · {command}")
+
+
+origin({"models over word vectors, naive Bayes": thucnews}, thucnews["command"])
+origin(taught["teachers"], taught["command"], "over mini_bert_zh: ")
 
 
 def reached(name, variant):
@@ -1539,7 +1582,7 @@ assert short_of["DPCNN"] < 0 and all(-1 < points < 2 for points in short_of.valu
 #   Google on the whole Chinese Wikipedia. Ours stand on `mini_bert_zh`, 5 million numbers, which read three million characters.
 #   With a network, `--encoder bert-base-chinese` trains the real thing.
 # - **Cost is stated with machine and command.** Their page says "one 2080Ti, 30 minutes", one graphics card; for which model it
-#   does not say. Ours stands above the table, and each result is kept with it.
+#   does not say. Ours stand above the table, a line a machine, and each result is kept with them.
 # - **Ask naive Bayes first.** Counts of characters and of pairs reach most of it, in seconds.
 
 # %% items="002-51"
@@ -1726,6 +1769,9 @@ for name, of in taught["students"].items():
         shown_as = [f"{alone:.2f}", f"{learned:.2f}", f"{gains[name]:+.2f}"]
         rows.append([name, *shown_as, f"{taught['published'][name]:.2f}"])
 best_teacher = max(100 * one["test"] for one in taught["teachers"].values())
+origin({"from labels": thucnews}, thucnews["command"])
+students = {name: of["random"] for name, of in taught["students"].items() if of}
+origin(students, taught["command"], "taught: ")
 print(f"the best of the five teachers: {best_teacher:.2f}")
 plots.Table(
     ["model", "ours, labels", "ours, taught", "gain", "theirs, 180,000 texts"],
@@ -1753,6 +1799,83 @@ assert passed == {"TextRCNN", "TextRNN", "TextRNN_Att", "Transformer"}
 # ```
 # python -m course_lib train --model TextCNN --teacher my_bert --unlabelled texts.txt --data data/headlines_zh --output student
 # ```
+
+# %% [markdown]
+# ### Two figures that are not reached
+#
+# TextCNN's 91.22 and FastText's 92.23 are not reached here, with two thirds of the texts. What was tried? These are all the
+# runs of the two on all our texts that were kept. Each read test once. Machines, dates and commands stand above, but for one.
+
+# %%
+before = taught["earlier"]["FastText"]["random"]  # the first settings
+now = students["FastText"]
+tried = [
+    ("TextCNN", "labels, new vectors, 5 epochs", runs["TextCNN"]["random"]),
+    ("TextCNN", "labels, Tencent's vectors, 5 epochs", runs["TextCNN"]["tencent"]),
+    ("TextCNN", "labels, the log's settings, 5 epochs", runs["curve"]["random 116378"]),
+    ("TextCNN", "taught, 3 epochs, batches of 256", students["TextCNN"]),
+    ("FastText", "labels, new vectors, 3 epochs", runs["FastText"]["random"]),
+    ("FastText", "labels, Tencent's vectors, 3 epochs", runs["FastText"]["tencent"]),
+    ("FastText", "taught, 3 epochs, batches of 512", before),
+    ("FastText", "taught, 6 epochs, batches of 1,024", now),
+]
+assert before["dev"] < now["dev"] and round(100 * before["test"], 2) == 91.08
+for _, setting, run in tried:
+    assert f"{run.get('epochs') or run['settings']['epochs']} epochs" in setting
+    assert "batches" not in setting or f"of {run['settings']['batch_size']:,}" in setting
+origin({"FastText, 3 epochs": before}, taught["command"], "taught: ")
+plots.Table(
+    ["model", "setting", "dev", "test", "theirs"],
+    [
+        [name, setting, f"{100 * run['dev']:.2f}", f"{100 * run['test']:.2f}", f"{theirs:.2f}"]
+        for name, setting, run in tried
+        for theirs in [thucnews["published"][name]]
+    ],
+    right=(2, 3, 4),
+)
+
+# %% [markdown]
+# The last two rows: six epochs are better on dev, three on test. We choose on dev, so 90.81 is FastText's figure. To pick
+# 91.08 now would be to choose on test. (TextCNN was to be taught for six epochs too. That run was not finished, so it has no figure.)
+#
+# **Predict:** how much of the distance comes from the missing third? For TextCNN we have the curve from above. Draw its last
+# piece on, to 180,000 headlines, as a straight line over the doublings. That is a reckoning, no measurement. Such curves
+# mostly become flatter, so it is rather too much.
+
+# %%
+a_doubling = (curve[116_378] - curve[53_224]) / math.log2(116_378 / 53_224)
+ours = 100 * curve[116_378]
+drawn_on = ours + 100 * a_doubling * math.log2(180_000 / 116_378)
+print(f"TextCNN, from labels: {ours:.2f} measured, {drawn_on:.2f} drawn on, 91.22 theirs")
+assert 0.4 < (drawn_on - ours) / (91.22 - ours) < 0.7
+
+# %% [markdown]
+# And chance? The distance of two figures on 10,000 texts has a standard error, as in exercise 5.
+
+# %%
+for name, ours in (("TextCNN", 90.61), ("FastText", 90.81)):
+    theirs = thucnews["published"][name]
+    assert ours == round(100 * students[name]["test"], 2)
+    error = math.sqrt(sum(p * (100 - p) / 10_000 for p in (ours, theirs)))  # in points
+    print(
+        f"{name}, taught: {theirs - ours:.2f} below; by chance alone up to {1.96 * error:.2f}"
+    )
+    assert (theirs - ours > 1.96 * error) == (name == "FastText")
+    by_vectors = 100 * (runs[name]["tencent"]["test"] - runs[name]["random"]["test"])
+    print(f"{name}, from labels: {by_vectors:+.2f} by Tencent's vectors")
+    assert -0.2 < by_vectors < 0
+
+# %% [markdown]
+# - **The missing third** may be about half of TextCNN's distance, as far as the curve can tell.
+# - **The vectors** are no help: Tencent's change neither of the two for the better. Theirs were Sogou's, which we do not have;
+#   and for FastText the page itself gives `--embedding random`.
+# - **Chance:** the taught TextCNN is nearer to 91.22 than two such figures can be told apart. It is still below. (Answers
+#   to the same texts would allow a paired interval, which is narrower. The page does not give theirs.)
+# - **FastText's distance is more than chance, and we do not know what makes it.** A likely reason is the missing third again: a pair
+#   that training never had adds nothing. But no curve of FastText was measured.
+#
+# To try it with all 180,000, fetch them with `python -m course_lib data thucnews`, or let `COURSE_DATA` name a folder that has
+# them; then `python -m benchmarks zoo_thucnews` makes the table again.
 
 # %% [markdown]
 # ## Where they err
