@@ -289,6 +289,33 @@ with torch.no_grad():
 assert difference > 0.01
 print(f"the three tokens turned round change a score by up to {difference:.2f}")
 
+# %% [markdown]
+# Build it by hand, text by text, without any padding. The library's class, with the same weights, has to say the same of both
+# texts in one batch. (16,777,619 is the number by which the library's hash multiplies.)
+
+
+# %%
+def row_of(gram, buckets):
+    row = 0
+    for token in gram:
+        row = (row * 16_777_619 + token + 1) % buckets
+    return row
+
+
+features, buckets = fast.features, 1000
+joined = []
+for text in ([5, 6, 7, 8, 9], [5, 6, 7]):
+    means = [features.words.table.weight[text].mean(0)]  # of the tokens, (E,)
+    for n, table in zip((2, 3), features.grams, strict=True):
+        rows = [row_of(text[i : i + n], buckets) for i in range(len(text) - n + 1)]
+        means.append(table.weight[rows].mean(0))  # of the pairs, of the triples
+    joined.append(torch.cat(means))  # (3 E,)
+with torch.no_grad():
+    z = features.hidden(torch.stack(joined)).relu()  # (B, F)
+    library = features(torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 0, 0]]), mask)
+assert torch.allclose(z, library, atol=1e-6)
+z.shape
+
 # %% [markdown] items="002-03"
 # ### TextCNN: the best window
 #
@@ -454,6 +481,44 @@ assert torch.allclose(packed[1, 2, :3], right[1, :3]) and torch.allclose(
 right.shape
 
 # %% [markdown]
+# An LSTM has two memories: c, which it keeps, and h, which it shows. In each step three **gates**, numbers between 0 and 1,
+# decide how much: i of what is new goes in, f of the old c stays, o of c is shown. Linear layers make all of them from the
+# token and the old h.
+
+
+# %%
+def lstm_by_hand(x, layer):
+    """One text from left to right, (T, E) -> its states h, (T, D)."""
+    h = c = torch.zeros(layer.hidden_size)
+    states = []
+    for token in x:
+        from_token = layer.weight_ih_l0 @ token + layer.bias_ih_l0
+        from_state = layer.weight_hh_l0 @ h + layer.bias_hh_l0
+        i, f, new, o = (from_token + from_state).chunk(4)  # (D,) each
+        c = f.sigmoid() * c + i.sigmoid() * new.tanh()
+        h = o.sigmoid() * c.tanh()
+        states.append(h)
+    return torch.stack(states)
+
+
+# %% [markdown]
+# TextRNN reads each text so from both sides, and keeps the two last states. Here without padding, and the library's with it:
+
+# %%
+from course_lib.zoo.text_rnn import TextRNN
+
+layer = TextRNN(E, hidden=3, layers=1)
+forward, backward = layer.lstm.forward_lstms[0], layer.lstm.backward_lstms[0]
+texts = [x[0], x[1, :3]]
+with torch.no_grad():
+    z = [
+        torch.cat([lstm_by_hand(t, forward)[-1], lstm_by_hand(t.flip(0), backward)[-1]])
+        for t in texts
+    ]
+    assert torch.allclose(torch.stack(z), layer(x, mask), atol=1e-6)  # (B, 2 D)
+print("last states by hand, and of the library: the same")
+
+# %% [markdown]
 # ### Exercise 2 · Both ends (8 minutes)
 #
 # Write `both_ends(states, mask)`. `states` (B, T, 2 D) is the output of a bidirectional LSTM that did not read padding:
@@ -484,6 +549,29 @@ check.both_ends(both_ends)
 # One vector of weights, w, is compared with every state. The better it fits, the more the state counts:
 # $a_t = \mathrm{softmax}_t(w \cdot \tanh h_t)$, and $r = \sum_t a_t h_t$. It is the simplest attention there is: one
 # question, the same for all texts.
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "x": plots.Box(0, 1, "vectors", 0, 0.75),
+        "lstm": plots.Box(1.35, 1, "LSTMs from\nboth sides: h", 1, 1.05),
+        "score": plots.Box(1.35, 0, "w · tanh h, a\nnumber a token", 2, 1.25),
+        "soft": plots.Box(3.1, 0, "mask, softmax:\nthe weights a", 3, 1.25),
+        "sum": plots.Box(3.1, 1, "sum of a · h,\ntanh", 4, 1.1),
+        "out": plots.Box(4.55, 1, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("x", "lstm", "(B, T, E)"),
+        ("lstm", "score", "(B, T, 2 D)"),
+        ("score", "soft", "(B, T)"),
+        ("soft", "sum", "(B, T)"),
+        ("lstm", "sum", "(B, T, 2 D)"),
+        ("sum", "out", "(B, 2 D)"),
+    ],
+    alt="Vectors (B, T, E) go through LSTMs from both sides, which give states h, (B, T, 2 D). From each state one number is "
+    "made, w times tanh of h. Mask and softmax make weights a of them, (B, T). The states are summed with these weights, tanh "
+    "follows, and (B, 2 D) gives K scores.",
+)
 
 # %%
 torch.manual_seed(0)
@@ -536,7 +624,46 @@ check.shares(shares)
 # Beside its own vector each token gets the states of both LSTMs, what stands left and right of it. A linear layer and
 # tanh mix the three, and the maximum over the tokens follows, number by number. The window of TextCNN has become a
 # context that reaches to both ends.
-#
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "x": plots.Box(0, 1, "vectors\n(B, T, E)", 0, 0.95),
+        "left": plots.Box(1.4, 0, "LSTM from left\n(B, T, D)", 1, 1.4),
+        "self": plots.Box(1.4, 1, "the vector itself\n(B, T, E)", 0, 1.4),
+        "right": plots.Box(1.4, 2, "LSTM from right\n(B, T, D)", 2, 1.4),
+        "join": plots.Box(2.8, 1, "side by\nside", 3, 0.75),
+        "mix": plots.Box(4.55, 1, "linear,\ntanh", 4, 0.75),
+        "max": plots.Box(6.1, 1, "maximum of\nthe text", 2, 1.15),
+        "out": plots.Box(7.5, 1, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("x", "left"), ("x", "self"), ("x", "right"), ("left", "join"), ("self", "join"), ("right", "join"),
+        ("join", "mix", "(B, T, E + 2 D)"), ("mix", "max", "(B, T, F)"), ("max", "out", "(B, F)"),
+    ],
+    alt="Vectors (B, T, E) go to an LSTM from the left, to one from the right, (B, T, D) each, and on as they are. The three "
+    "stand side by side for each token, (B, T, E + 2 D). A linear layer and tanh make (B, T, F) of them, the maximum over "
+    "the text (B, F), and that gives K scores.",
+)  # fmt: skip
+
+# %% [markdown]
+# By hand, with the LSTM from above, and the library's class on the same weights:
+
+# %%
+from course_lib.zoo.text_rcnn import TextRCNN
+
+layer = TextRCNN(E, hidden=3, features=4)
+forward, backward = layer.lstm.forward_lstms[0], layer.lstm.backward_lstms[0]
+z = []
+with torch.no_grad():
+    for t in texts:  # (T, E), without padding
+        left, right = lstm_by_hand(t, forward), lstm_by_hand(t.flip(0), backward).flip(0)
+        y = layer.join(torch.cat([t, left, right], dim=-1)).tanh()  # (T, F)
+        z.append(y.amax(dim=0))
+    assert torch.allclose(torch.stack(z), layer(x, mask), atol=1e-6)  # (B, F)
+print("TextRCNN by hand, and of the library: the same")
+
+# %% [markdown]
 # The original takes this maximum over padding too. A second trap of that kind is `squeeze()`: it drops *every*
 # dimension of size 1. **Predict:** what shape has a batch of one after it?
 
@@ -657,6 +784,10 @@ assert all(later < earlier for earlier, later in pairwise(down[False]))
 # %% [markdown]
 # Without it the gradient fades with every round: the vectors learn nothing from a long text. With it, a path leads down
 # that no weight stands in.
+#
+# The page has a second claim: the pooling *raises the level of meaning*. One half of it can be seen: with each round a place
+# speaks of a longer piece of text, as is counted below. The other half cannot be seen here. That a longer piece stands for
+# a *higher* meaning is a reading of it; no number in this notebook measures meaning.
 
 # %% [markdown] items="002-09"
 # ### Transformer: everything looks at everything
@@ -664,7 +795,52 @@ assert all(later < earlier for earlier, later in pairwise(down[False]))
 # Two encoder layers, those of [notebook 04](04_bert_from_scratch.ipynb), with new weights, and the mean over the tokens.
 # It **is** a small BERT, without what BERT learned beforehand. The repository calls it poor: the last of its table. What
 # that says is not that attention is weak. It says what pretraining is worth; the leaderboard below shows it.
-#
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "x": plots.Box(0, 1, "vectors", 0, 0.8),
+        "places": plots.Box(1.6, 0, "waves of the\nplaces (T, E)", 6, 1.15),
+        "mask": plots.Box(3.2, 0, "mask\n(B, T)", 6, 0.95),
+        "again": plots.Box(4.8, 0, "mask, again\n(B, T)", 6, 1.05),
+        "plus": plots.Box(1.6, 1, "√E · vectors\n+ waves", 3, 1.1),
+        "layers": plots.Box(3.2, 1, "2 encoder\nlayers", 1, 0.95),
+        "mean": plots.Box(4.8, 1, "mean of the\nreal tokens", 4, 1.05),
+        "out": plots.Box(6.2, 1, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("x", "plus", "(B, T, E)"),
+        ("places", "plus"),
+        ("plus", "layers", "(B, T, E)"),
+        ("mask", "layers"),
+        ("layers", "mean", "(B, T, E)"),
+        ("again", "mean"),
+        ("mean", "out", "(B, E)"),
+    ],
+    alt="Vectors (B, T, E), times the root of E, and the waves of the places are added. Two encoder layers follow, which do not "
+    "look at padding, as the mask says. The mean of the real tokens, (B, E), gives K scores.",
+)
+
+# %% [markdown]
+# The *waves* are sines and cosines of each place. They tell the layers the order, as BERT's learned table of places does.
+# The rest you have: the same layers, one text at a time.
+
+# %%
+from course_lib.positions import sinusoids
+
+encoder = new("Transformer").features
+vectors = torch.randn(2, 5, 32)
+z = []
+with torch.no_grad():
+    for h in (vectors[:1], vectors[1:, :3]):  # (1, T, E), without padding
+        h = math.sqrt(32) * h + sinusoids(h.shape[1], 32)
+        for layer in encoder.layers:
+            h, _ = layer(h, mask=None, causal=False, explicit=False)
+        z.append(h.mean(dim=1))
+    assert torch.allclose(torch.cat(z), encoder(vectors, mask), atol=1e-5)  # (B, E)
+print("Transformer by hand, and of the library: the same")
+
+# %% [markdown]
 # ### What can each of them see?
 #
 # Take the middle of a text of 21 tokens. Which tokens does the model's vector *there* depend on, before the maximum
@@ -679,11 +855,15 @@ def reach(features):
     return (x.grad[0].norm(dim=-1) > 0).float()
 
 
+def of_bert(x):
+    return bert(inputs_embeds=x, output_hidden_states=True).hidden_states
+
+
 torch.manual_seed(0)
 every = torch.ones(1, 21, dtype=torch.long)
 cnn, rcnn = new("TextCNN").features, new("TextRCNN").features
 pyramid, attention = new("DPCNN").features, new("Transformer").features
-lstm = nn.LSTM(32, 8, batch_first=True)
+bert, lstm = new("bert").source.bert, nn.LSTM(32, 8, batch_first=True)
 fields = {
     "FastText, triples": lambda x: x + x.roll(-1, 1) + x.roll(-2, 1),
     "TextCNN, windows of 4": lambda x: cnn.convolutions[2](x),
@@ -691,19 +871,78 @@ fields = {
     "LSTM, forward half": lambda x: lstm(x)[0],
     "TextRCNN": lambda x: rcnn.join(torch.cat([x, rcnn.lstm(x, every)], -1)),
     "Transformer": lambda x: attention.layers[0](x, None, False, False)[0],
+    "BERT, layer 0 (tables)": lambda x: of_bert(x)[0],
+    "BERT, layer 1": lambda x: of_bert(x)[1],
 }
 reached = torch.stack([reach(features) for features in fields.values()])
 counts = dict(zip(fields, reached.sum(1).int().tolist(), strict=True))
-assert list(counts.values()) == [3, 4, 7, 11, 21, 21]
+assert list(counts.values()) == [3, 4, 7, 11, 21, 21, 1, 21]
 plots.heatmap(
     reached,
-    rows=list(fields),
+    rows=[f"{name}: {tokens}" for name, tokens in counts.items()],
     columns=[str(i) for i in range(21)],
-    title="What the vector at token 10 depends on (yellow)",
+    title="What the vector at token 10 depends on (light), and how many tokens that is",
     column_title="token",
-    alt="Six rows of 21 tokens. FastText's triples reach 3 tokens, TextCNN 4, DPCNN's first convolutions 7, a forward LSTM "
-    "the 11 up to the token itself, TextRCNN and the Transformer all 21.",
+    alt="Eight rows of 21 tokens. FastText's triples reach 3 tokens, TextCNN 4, DPCNN's first convolutions 7, a forward LSTM "
+    "the 11 up to the token itself, TextRCNN and the Transformer all 21, BERT's tables the token alone, its first layer all 21.",
 )
+
+# %% [markdown]
+# How many tokens a number depends on is called its **receptive field**. DPCNN's grows as it halves the text. To count it, let
+# `nan` (*not a number*) run through: what is reckoned from a `nan` is a `nan` too. So we take 81 texts of 81 tokens; in
+# text t, the vector of token t is `nan`.
+
+# %%
+steps = torch.zeros(81, 81, 32)
+steps[range(81), range(81)] = torch.nan
+everywhere = torch.ones(81, 81, dtype=torch.long)
+field = {}
+with torch.no_grad():
+    start = deep.features.region(steps)
+    h = start + deep.features.first[1](deep.features.first[0](start.relu()).relu())
+    for halvings in range(3):
+        place = 40 // 2**halvings  # the middle
+        field[halvings] = h[:, place, 0].isnan().sum().item()
+        h, everywhere = deep.features._halve(h, everywhere)
+for halvings, tokens in field.items():
+    print(f"{halvings} halvings: a place has seen {tokens} tokens")
+assert field == {0: 7, 1: 17, 2: 37}
+assert field[2] > max(len(text) for part in data.splits.values() for text in part.texts)
+
+# %% [markdown]
+# After two halvings a place sees more than any of our headlines has. Now all fifteen names, those of one family in one row:
+
+# %% tags=["picture"]
+plots.Table(
+    ["name", "receptive field", "what it can see", "what it cannot see"],
+    [
+        ["FastText", "1, 2 or 3 tokens", "which tokens, pairs and triples there are", "where they stand; any order beyond three"],
+        ["TextCNN", "2, 3 or 4 tokens", "the best fit of each pattern, anywhere", "where it was, and how often; what lies further apart"],
+        ["DPCNN", "7, 17, 37, ... tokens", "near tokens finely, far ones coarsely", "what did not win a maximum on the way"],
+        ["TextRNN", "all, from one end on", "the order of the whole text", "what the state has lost over many steps"],
+        ["TextRNN_Att", "all", "states from both sides, those that count most", "where they stood; one question for all texts"],
+        ["TextRCNN", "all", "each token between its left and its right", "where the best one was, and how often"],
+        ["Transformer", "all, in every layer", "any two tokens at one step's distance", "order, but for the waves; what the training texts do not teach"],
+        ["bert, ERNIE", "all, in every layer", "what the layers have carried into [CLS]", "the other tokens' last vectors"],
+        ["bert_CNN, bert_RNN, bert_RCNN, bert_DPCNN", "all, through BERT", "the last vectors of all tokens, by windows, from the ends, in context, as a pyramid", "lower layers; else what the classic on top cannot"],
+        ["bert_layers_CNN", "3 tokens in layer 0, then all", "windows of every layer", "where the best one was, and how often"],
+        ["bert_layer_mix", "[CLS] alone in layer 0, then all", "[CLS] of every layer, in a learned mix", "the other tokens' vectors"],
+    ],
+)  # fmt: skip
+
+# %% [markdown]
+# No model over BERT sees what is cut off: BERT-base has 512 places, mini_bert_zh has 128. And one thing in the last row is
+# odd. [CLS] in layer 0 has looked at nothing yet, so it is **the same for every text**:
+
+# %%
+two = torch.tensor([[2, 7, 8], [2, 9, 10]])  # two texts with the same first token
+with torch.no_grad():
+    layers = bert(two, output_hidden_states=True).hidden_states
+same = [torch.allclose(h[0, 0], h[1, 0], atol=1e-6) for h in layers]
+print("is the first token's vector the same for both texts, layer by layer?", same)
+assert same == [True, False, False, False]
+mini = json.loads(Path("../data/mini_bert_zh/config.json").read_text(encoding="utf-8"))
+assert BertConfig().max_position_embeddings == 512 and mini["max_position_embeddings"] == 128
 
 # %% [markdown]
 # That is what each *can* see. What it *does* see is another matter: an LSTM has to carry the first token through ten
@@ -712,6 +951,35 @@ plots.heatmap(
 # ## On top of BERT
 #
 # Exchange the word vectors for BERT's last layer, and each classic becomes a hybrid. One feature extractor serves both.
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "ids": plots.Box(0, 2, "ids, mask", 0, 0.9),
+        "bert": plots.Box(1.55, 2, "BERT: tables\nand L layers", 6, 1.1),
+        "pool": plots.Box(3.6, 0, "bert, ERNIE: pooler of [CLS]\n(B, H)", 5, 2.2),
+        "cnn": plots.Box(3.6, 1, "bert_CNN: best windows\n(B, 3 · filters)", 1, 2.2),
+        "rnn": plots.Box(3.6, 2, "bert_RNN: LSTMs, both ends\n(B, 2 D)", 2, 2.2),
+        "rcnn": plots.Box(3.6, 3, "bert_RCNN: in context, best\n(B, F)", 4, 2.2),
+        "dpcnn": plots.Box(3.6, 4, "bert_DPCNN: pyramid\n(B, C)", 3, 2.2),
+        "out": plots.Box(5.6, 2, "dropout,\nlinear layer", 0, 1.05),
+        "scores": plots.Box(7.05, 2, "scores", 5, 0.75),
+    },
+    arrows=[
+        ("ids", "bert", "(B, T)"),
+        ("bert", "pool"), ("bert", "cnn"), ("bert", "rnn"), ("bert", "rcnn"), ("bert", "dpcnn"),
+        ("pool", "out"), ("cnn", "out"), ("rnn", "out"), ("rcnn", "out"), ("dpcnn", "out"),
+        ("out", "scores", "(B, K)"),
+    ],
+    alt="Ids and mask (B, T) go through BERT. From it five ways lead on, one a model: the pooler of [CLS] for bert and ERNIE, "
+    "(B, H); windows for bert_CNN, (B, 3 times filters); LSTMs for bert_RNN, (B, 2 D); tokens in context for bert_RCNN, (B, F); "
+    "the pyramid for bert_DPCNN, (B, C). Each goes through dropout and a linear layer to scores (B, K).",
+    scale=0.72,
+)  # fmt: skip
+
+# %% [markdown]
+# The upper way reads one vector a text. The four others read the last layer's vectors of all tokens, (B, T, H), and
+# need the mask again:
 
 # %% [markdown] items="002-12 002-13 002-14"
 # - **bert_CNN:** windows over BERT's vectors.
@@ -763,6 +1031,36 @@ print(more)
 # the maximum of each. There it ended with the right shape. Here it learns. The mask, which the question passed to BERT
 # alone, is heeded in the maximum too: that is why it passed our three invariants above. With one filter a layer there are 13
 # numbers for BERT-base, one a layer, as was asked. That is little: more filters make it a good model.
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "h0": plots.Box(0, 0, "layer 0: tables", 0, 1.15),
+        "h1": plots.Box(0, 1, "layer 1", 0, 1.15),
+        "dots": plots.Box(0, 2, "...", 6, 1.15),
+        "hL": plots.Box(0, 3, "layer L", 0, 1.15),
+        "c0": plots.Box(1.95, 0, "its 8 filters,\nwindows of 3", 1, 1.05),
+        "c1": plots.Box(1.95, 1, "its 8 filters,\nwindows of 3", 1, 1.05),
+        "cd": plots.Box(1.95, 2, "...", 6, 1.05),
+        "cL": plots.Box(1.95, 3, "its 8 filters,\nwindows of 3", 1, 1.05),
+        "m0": plots.Box(3.75, 0, "maximum\n(B, 8)", 2, 0.85),
+        "m1": plots.Box(3.75, 1, "maximum\n(B, 8)", 2, 0.85),
+        "md": plots.Box(3.75, 2, "...", 6, 0.85),
+        "mL": plots.Box(3.75, 3, "maximum\n(B, 8)", 2, 0.85),
+        "join": plots.Box(4.95, 1.5, "joined\n(B, (L + 1) · 8)", 3, 1.15),
+        "out": plots.Box(6.1, 1.5, "scores\n(B, K)", 5, 0.75),
+    },
+    arrows=[
+        ("h0", "c0", "(B, T, H)"), ("h1", "c1", "(B, T, H)"), ("hL", "cL", "(B, T, H)"),
+        ("h0", "h1"), ("h1", "dots"), ("dots", "hL"), ("dots", "cd"), ("cd", "md"),
+        ("c0", "m0", "(B, T, 8)"), ("c1", "m1", "(B, T, 8)"), ("cL", "mL", "(B, T, 8)"),
+        ("m0", "join"), ("m1", "join"), ("md", "join"), ("mL", "join"), ("join", "out"),
+    ],
+    alt="BERT's tables, layer 0, and its layers 1 to L stand one below the other. The output of each, (B, T, H), goes through 8 "
+    "filters of its own over windows of 3 tokens, (B, T, 8), and the maximum over the text, (B, 8). All are joined to "
+    "(B, (L + 1) times 8), and give K scores.",
+    scale=0.72,
+)  # fmt: skip
 
 # %%
 asked = new("bert_layers_CNN", filters=1)
@@ -826,6 +1124,28 @@ assert top[32] > 0.99 and not torch.allclose(alone, beside, atol=0.05)
 # The neighbours vote on which layer counts. And the sums grow with the batch and with H, so the softmax
 # is saturated: one layer takes all, and which one is chance. In ours the weights are 13 numbers of the model and nothing
 # else. At the start all are equal.
+
+# %% tags=["picture"]
+plots.diagram(
+    boxes={
+        "h0": plots.Box(0, 0, "[CLS] of layer 0\n(B, H)", 0, 1.3),
+        "h1": plots.Box(0, 1, "[CLS] of layer 1\n(B, H)", 0, 1.3),
+        "dots": plots.Box(0, 2, "...", 6, 1.3),
+        "hL": plots.Box(0, 3, "[CLS] of layer L\n(B, H)", 0, 1.3),
+        "s": plots.Box(1.85, 3, "softmax of s: L + 1\nnumbers of the model", 2, 1.75),
+        "mix": plots.Box(1.85, 1.5, "each times its\nweight, summed", 3, 1.35),
+        "drop": plots.Box(3.75, 1.5, "5 dropouts,\none linear layer", 1, 1.3),
+        "mean": plots.Box(5.65, 1.5, "mean\nof the 5", 4, 0.85),
+        "out": plots.Box(7.1, 1.5, "scores", 5, 0.8),
+    },
+    arrows=[
+        ("h0", "mix"), ("h1", "mix"), ("dots", "mix"), ("hL", "mix"),
+        ("s", "mix", "(L + 1,)"), ("mix", "drop", "(B, H)"), ("drop", "mean", "5 of (B, K)"), ("mean", "out", "(B, K)"),
+    ],
+    alt="The [CLS] vectors of layers 0 to L, (B, H) each, are multiplied by their weights and summed to (B, H). The weights are "
+    "the softmax of L + 1 numbers of the model. Five dropouts and one linear layer give five times (B, K), and their mean the scores.",
+    scale=0.72,
+)  # fmt: skip
 
 # %%
 from course_lib.pooling import LayerMix
@@ -969,6 +1289,10 @@ plots.heatmap(
 # Two counts of words stand beside them:
 # [naive Bayes](../docs/glossary.md#naive-bayes), which multiplies how likely each word is in each class, and TF-IDF with
 # logistic regression ([notebook 02](02_heads.ipynb)). They need half a second at most.
+#
+# *Macro-F1* is the F1 of each class, averaged over the ten ([notebook 07](07_fine_tuning.ipynb)). *MB* is reckoned, not
+# measured: 4 bytes a parameter, as in single precision. Under *seeds* stand the lowest and the highest accuracy; the
+# other figures are means.
 
 # %%
 board = measured("zoo")
@@ -986,20 +1310,31 @@ def ranking(language):
         board["runs"][language].items(), key=lambda pair: -spread(pair[1])[0]
     ):
         mean, low, high = spread(runs)
-        seconds = np.mean([one["seconds"] for one in runs])
-        speed = np.mean([one["texts_a_second"] for one in runs])
+        f1, seconds, speed = (
+            f"{spread(runs, key)[0]:{form}}"
+            for key, form in (
+                ("macro_f1", ".3f"),
+                ("seconds", ".1f"),
+                ("texts_a_second", ",.0f"),
+            )
+        )
         between = f"{low:.3f} to {high:.3f}" if len(runs) > 1 else ""
-        rows.append([name, f"{mean:.3f}", between, f"{seconds:.1f}", f"{speed:,.0f}"])
+        size = runs[0].get("parameters")  # counts have none
+        sizes = [f"{size / 1e6:.1f} M", f"{4 * size / 1e6:.0f}"] if size else ["", ""]
+        rows.append([name, f"{mean:.3f}", between, f1, *sizes, seconds, speed])
     return plots.Table(
         [
             "Chinese" if language == "zh" else "English",
-            "test accuracy",
+            "accuracy",
             "seeds",
+            "macro-F1",
+            "parameters",
+            "MB",
             "seconds",
-            "texts a second",
+            "texts / s",
         ],
         rows,
-        right=(1, 3, 4),
+        right=(1, 3, 4, 5, 6, 7),
     )
 
 
@@ -1025,6 +1360,22 @@ figures.named_points(
 
 # %% [markdown]
 # Read the points from the upper left: what is there is cheap and good.
+#
+# **Large is not good by itself.** FastText has the most numbers of all, and is among the last. Nearly all of them are the
+# rows for hashed pairs and triples: two tables of 100,000 rows. 1,230 headlines touch few of them.
+
+# %%
+sizes = {name: of[0].get("parameters", 0) for name, of in board["runs"]["zh"].items()}
+in_two_tables = 2 * 100_000 * 128
+assert max(sizes, key=sizes.get) == "FastText" and in_two_tables / sizes["FastText"] > 0.98
+assert sorted(mean_of["zh"], key=mean_of["zh"].get).index("FastText") < 3
+f1_of = {name: spread(of, "macro_f1")[0] for name, of in board["runs"]["zh"].items()}
+apart_by = max(abs(f1_of[name] - mean_of["zh"][name]) for name in f1_of)
+print(f"macro-F1 and accuracy differ by {apart_by:.3f} at most")
+assert apart_by < 0.005
+
+# %% [markdown]
+# Macro-F1 tells nothing new here, because all ten classes are of the same size. It does where some are rare.
 #
 # **Look how near counting comes in Chinese.** 1,230 headlines are few. Counted pairs of characters with logistic regression, half
 # a second of work, stand above every network that begins from nothing, and less than a point below `bert` on our small
@@ -1165,9 +1516,21 @@ plots.Table(["data", "against bert", "difference", "95 % interval", ""], rows, r
 # stand in columns of their own. (*Tencent's vectors* are a published file, 200 numbers a character. Each figure is one run.)
 
 # %% items="002-25"
-print(thucnews["machine"], "·", thucnews["date"], "·", thucnews["command"])
 runs = thucnews["runs"]
 taught = measured("taught")  # the models over mini_bert_zh, teachers of a section below
+
+
+def origin(parts, command, what=""):
+    """Print machine, date and command of results, those of one machine and day together."""
+    places = {}
+    for name, one in parts.items():
+        places.setdefault((one["machine"], one["date"]), []).append(name)
+    for (machine, date), names in places.items():
+        print(f"{what}{', '.join(names)}:\n    {machine} · {date} · {command}")
+
+
+origin({"models over word vectors, naive Bayes": thucnews}, thucnews["command"])
+origin(taught["teachers"], taught["command"], "over mini_bert_zh: ")
 
 
 def reached(name, variant):
@@ -1219,7 +1582,7 @@ assert short_of["DPCNN"] < 0 and all(-1 < points < 2 for points in short_of.valu
 #   Google on the whole Chinese Wikipedia. Ours stand on `mini_bert_zh`, 5 million numbers, which read three million characters.
 #   With a network, `--encoder bert-base-chinese` trains the real thing.
 # - **Cost is stated with machine and command.** Their page says "one 2080Ti, 30 minutes", one graphics card; for which model it
-#   does not say. Ours stands above the table, and each result is kept with it.
+#   does not say. Ours stand above the table, a line a machine, and each result is kept with them.
 # - **Ask naive Bayes first.** Counts of characters and of pairs reach most of it, in seconds.
 
 # %% items="002-51"
@@ -1406,6 +1769,9 @@ for name, of in taught["students"].items():
         shown_as = [f"{alone:.2f}", f"{learned:.2f}", f"{gains[name]:+.2f}"]
         rows.append([name, *shown_as, f"{taught['published'][name]:.2f}"])
 best_teacher = max(100 * one["test"] for one in taught["teachers"].values())
+origin({"from labels": thucnews}, thucnews["command"])
+students = {name: of["random"] for name, of in taught["students"].items() if of}
+origin(students, taught["command"], "taught: ")
 print(f"the best of the five teachers: {best_teacher:.2f}")
 plots.Table(
     ["model", "ours, labels", "ours, taught", "gain", "theirs, 180,000 texts"],
@@ -1433,6 +1799,83 @@ assert passed == {"TextRCNN", "TextRNN", "TextRNN_Att", "Transformer"}
 # ```
 # python -m course_lib train --model TextCNN --teacher my_bert --unlabelled texts.txt --data data/headlines_zh --output student
 # ```
+
+# %% [markdown]
+# ### Two figures that are not reached
+#
+# TextCNN's 91.22 and FastText's 92.23 are not reached here, with two thirds of the texts. What was tried? These are all the
+# runs of the two on all our texts that were kept. Each read test once. Machines, dates and commands stand above, but for one.
+
+# %%
+before = taught["earlier"]["FastText"]["random"]  # the first settings
+now = students["FastText"]
+tried = [
+    ("TextCNN", "labels, new vectors, 5 epochs", runs["TextCNN"]["random"]),
+    ("TextCNN", "labels, Tencent's vectors, 5 epochs", runs["TextCNN"]["tencent"]),
+    ("TextCNN", "labels, the log's settings, 5 epochs", runs["curve"]["random 116378"]),
+    ("TextCNN", "taught, 3 epochs, batches of 256", students["TextCNN"]),
+    ("FastText", "labels, new vectors, 3 epochs", runs["FastText"]["random"]),
+    ("FastText", "labels, Tencent's vectors, 3 epochs", runs["FastText"]["tencent"]),
+    ("FastText", "taught, 3 epochs, batches of 512", before),
+    ("FastText", "taught, 6 epochs, batches of 1,024", now),
+]
+assert before["dev"] < now["dev"] and round(100 * before["test"], 2) == 91.08
+for _, setting, run in tried:
+    assert f"{run.get('epochs') or run['settings']['epochs']} epochs" in setting
+    assert "batches" not in setting or f"of {run['settings']['batch_size']:,}" in setting
+origin({"FastText, 3 epochs": before}, taught["command"], "taught: ")
+plots.Table(
+    ["model", "setting", "dev", "test", "theirs"],
+    [
+        [name, setting, f"{100 * run['dev']:.2f}", f"{100 * run['test']:.2f}", f"{theirs:.2f}"]
+        for name, setting, run in tried
+        for theirs in [thucnews["published"][name]]
+    ],
+    right=(2, 3, 4),
+)
+
+# %% [markdown]
+# The last two rows: six epochs are better on dev, three on test. We choose on dev, so 90.81 is FastText's figure. To pick
+# 91.08 now would be to choose on test. (TextCNN was to be taught for six epochs too. That run was not finished, so it has no figure.)
+#
+# **Predict:** how much of the distance comes from the missing third? For TextCNN we have the curve from above. Draw its last
+# piece on, to 180,000 headlines, as a straight line over the doublings. That is a reckoning, no measurement. Such curves
+# mostly become flatter, so it is rather too much.
+
+# %%
+a_doubling = (curve[116_378] - curve[53_224]) / math.log2(116_378 / 53_224)
+ours = 100 * curve[116_378]
+drawn_on = ours + 100 * a_doubling * math.log2(180_000 / 116_378)
+print(f"TextCNN, from labels: {ours:.2f} measured, {drawn_on:.2f} drawn on, 91.22 theirs")
+assert 0.4 < (drawn_on - ours) / (91.22 - ours) < 0.7
+
+# %% [markdown]
+# And chance? The distance of two figures on 10,000 texts has a standard error, as in exercise 5.
+
+# %%
+for name, ours in (("TextCNN", 90.61), ("FastText", 90.81)):
+    theirs = thucnews["published"][name]
+    assert ours == round(100 * students[name]["test"], 2)
+    error = math.sqrt(sum(p * (100 - p) / 10_000 for p in (ours, theirs)))  # in points
+    print(
+        f"{name}, taught: {theirs - ours:.2f} below; by chance alone up to {1.96 * error:.2f}"
+    )
+    assert (theirs - ours > 1.96 * error) == (name == "FastText")
+    by_vectors = 100 * (runs[name]["tencent"]["test"] - runs[name]["random"]["test"])
+    print(f"{name}, from labels: {by_vectors:+.2f} by Tencent's vectors")
+    assert -0.2 < by_vectors < 0
+
+# %% [markdown]
+# - **The missing third** may be about half of TextCNN's distance, as far as the curve can tell.
+# - **The vectors** are no help: Tencent's change neither of the two for the better. Theirs were Sogou's, which we do not have;
+#   and for FastText the page itself gives `--embedding random`.
+# - **Chance:** the taught TextCNN is nearer to 91.22 than two such figures can be told apart. It is still below. (Answers
+#   to the same texts would allow a paired interval, which is narrower. The page does not give theirs.)
+# - **FastText's distance is more than chance, and we do not know what makes it.** A likely reason is the missing third again: a pair
+#   that training never had adds nothing. But no curve of FastText was measured.
+#
+# To try it with all 180,000, fetch them with `python -m course_lib data thucnews`, or let `COURSE_DATA` name a folder that has
+# them; then `python -m benchmarks zoo_thucnews` makes the table again.
 
 # %% [markdown]
 # ## Where they err
