@@ -490,7 +490,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def _has_weights(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors"))
+    return any(folder.glob("model*.safetensors"))  # a batch that made a run diverge is saved there too
 
 
 def fingerprint(data: Any, parts: Sequence[str] = ("train", "dev")) -> str:

@@ -97,6 +97,15 @@ def test_before_the_first_evaluation_there_is_no_model_and_that_is_said(tiny, da
     assert same(whole, fine_tune(data["classification"], tiny, output=tmp_path, resume=True, **RECIPE))
 
 
+def test_a_batch_that_made_a_run_diverge_is_no_model(tiny, data, tmp_path, monkeypatch) -> None:
+    original = loop.weighted
+    monkeypatch.setattr(loop, "weighted", lambda *parts: original(*parts) * float("nan"))
+    with pytest.raises(TrainingError, match=r"The loss is nan at step 1; .*bad-batch-step-1\.safetensors"):
+        fine_tune(data["classification"], tiny, output=tmp_path, **RECIPE)
+    with pytest.raises(ModelFilesError, match="has no model yet"):
+        FineTuned.load(tmp_path)
+
+
 def test_a_run_that_is_refused_leaves_the_card_of_the_run_that_is_there(tiny, data, tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fine_tune(data["classification"], tiny, output=tmp_path, watchers=[StopAt(7)], **RECIPE)
