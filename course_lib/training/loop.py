@@ -382,8 +382,12 @@ class _Run:
         record = Record(self.epoch + 1, self.step, train_loss, dev, scores, self._seconds(), end_of_epoch)
         self.records.append(record)
         if dev is not None and not math.isfinite(dev.loss):  # the last step may have broken the weights
-            self._write_history()
-            raise TrainingError(_divergence(f"on dev is {dev.loss} after epoch {record.number}"))
+            said = _divergence(f"on dev is {dev.loss} after epoch {record.number}")
+            try:
+                self._write_history()
+            except TrainingError as fault:  # what happened in the training is said first
+                said += f" {fault}"
+            raise TrainingError(said)
         if self.best is None or better(record, self.best, metric):
             self.best, self.stale = record, 0
             self._keep_weights()

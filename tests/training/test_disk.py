@@ -1,11 +1,13 @@
 """A full disk is one sentence, whichever library met it, and nothing half written stays."""
 
 import errno
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import accelerate  # before its functions are replaced: it takes save_file with it when it is imported
 import pytest
 import safetensors
 import safetensors.torch
@@ -121,8 +123,6 @@ def test_a_disk_that_takes_no_file_at_all_is_named_before_anything_is_trained(tm
 @pytest.mark.parametrize("kind", ERRORS)
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch, kind, at) -> None:
-    import accelerate
-
     with monkeypatch.context() as patch:
         full = half_written(accelerate.Accelerator.save_state, ERRORS[kind], at)
         patch.setattr(accelerate.Accelerator, "save_state", full)
@@ -178,6 +178,42 @@ def test_a_bad_batch_that_cannot_be_saved_does_not_hide_what_happened(tmp_path, 
     with pytest.raises(TrainingError, match=r"^The loss is nan at step 2.*The batch cannot be written .*disk is full"):
         fit(Tiny(), bad, output=tmp_path, epochs=1)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("bad-batch")]
+
+
+def test_a_history_that_cannot_be_written_does_not_hide_what_happened(tmp_path, monkeypatch) -> None:
+    model = Tiny()
+    model.linear.weight.register_hook(lambda grad: grad * math.inf)
+    real = Path.write_bytes
+
+    def full(path, content):
+        if path.name.startswith("history.csv"):
+            raise ERRORS["python"]
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(
+        TrainingError, match=r"^The loss on dev is nan after epoch 1; .* The history cannot be written to"
+    ):
+        fit(model, [columns()], [columns()], output=tmp_path, epochs=1)
+
+
+def test_an_evaluation_that_ends_a_run_is_in_the_history(tmp_path) -> None:
+    model = Tiny()
+    model.linear.weight.register_hook(lambda grad: grad * math.inf)
+    with pytest.raises(TrainingError, match=r"^The loss on dev is nan after epoch 1"):
+        fit(model, [columns()], [columns()], output=tmp_path, epochs=1)
+    header, row = (tmp_path / "history.csv").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("epoch,step,train_loss,dev_loss") and "nan" in row and not row.endswith("*")
+
+
+def test_a_second_ctrl_c_while_a_checkpoint_is_written_leaves_nothing_half(tmp_path, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        full = half_written(accelerate.Accelerator.save_state, KeyboardInterrupt(), 3)
+        patch.setattr(accelerate.Accelerator, "save_state", full)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
+    assert same(weights(run(tmp_path, resume=True)[0]), weights(run(None)[0]))
 
 
 def test_a_model_of_ours_is_saved_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
