@@ -120,6 +120,7 @@ def _memory_of_kernel(manager: Any) -> Iterator[list[int]]:
     import psutil
 
     peak, stop = [0], threading.Event()
+    seen: dict[int, float] = {}  # when each child was met first
 
     def watch() -> None:
         while not stop.wait(0.1):
@@ -129,9 +130,9 @@ def _memory_of_kernel(manager: Any) -> Iterator[list[int]]:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):  # it may end while we look
                 kernel = psutil.Process(pid)
                 # Between fork and exec a child is a copy of its parent for a moment, and has no memory of its own.
-                begun = time.time() - 0.5
-                children = [child for child in kernel.children(recursive=True) if child.create_time() < begun]
-                family = [kernel, *children]
+                now = time.monotonic()
+                children = kernel.children(recursive=True)
+                family = [kernel, *(child for child in children if now - seen.setdefault(child.pid, now) > 0.5)]
                 peak[0] = max(peak[0], sum(process.memory_info().rss for process in family))
 
     watcher = threading.Thread(target=watch, daemon=True)

@@ -79,7 +79,7 @@ def test_time_and_memory_are_measured(ran: Run) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system starts processes without a copy of the parent")
 def test_a_process_that_is_about_to_become_another_is_not_counted_twice(tmp_path: Path) -> None:
     held = "import os, time\nheld = bytearray(b'x') * 400_000_000"
-    copy = "copy = os.fork()\nif not copy:\n    time.sleep(0.35)\n    os._exit(0)\nos.waitpid(copy, 0)"
+    copy = "copy = os.fork()\nif not copy:\n    time.sleep(0.3)\n    os._exit(0)\nos.waitpid(copy, 0)"
     ran = run(tmp_path, held, copy)
     assert ran.error is None and 400_000_000 < ran.peak_bytes < 700_000_000
 
