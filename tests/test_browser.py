@@ -1,9 +1,9 @@
 """A learner's first hour: JupyterLab by the project's own command, a notebook, Run All, and every figure in view.
 
 Needs Chromium (COURSE_CHROMIUM names it, else it is looked for). Set COURSE_SCREENSHOTS to a folder to keep pictures.
-Run All is tried on three notebooks, the first one and two with what only a browser can show: explanations under failing
-cells, Netron and widgets. COURSE_BROWSER=all tries it on every notebook, which takes a quarter of an hour more; that each
-of them runs, `tests/notebooks` sees without a browser.
+Run All is tried on two notebooks, the first one and that with what only a browser can show, Netron and widgets; explanations
+under failing cells have a test of their own. COURSE_BROWSER=all tries it on every notebook, which takes a quarter of an hour
+more; that each of them runs, `tests/notebooks` sees without a browser.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = (
     sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     if os.environ.get("COURSE_BROWSER") == "all"
-    else ["00_start_here", "03_shape_debugging", "10_model_graphs"]
+    else ["00_start_here", "10_model_graphs"]
 )
 
 
