@@ -15,6 +15,7 @@
 # leads to the cell that explains it.
 
 # %%
+import inspect
 import json
 import math
 from pathlib import Path
@@ -1344,7 +1345,7 @@ assert sampled.shape == (1, start.shape[1] + 6)
 #
 # Each new word runs the model over the whole text again. With the causal mask the old tokens'
 # keys and values, what attention reads of them, stay the same. So transformers keeps them, in
-# `past_key_values`, and then needs the last token alone. Old pages describe it as L tuples of 2 or 4
+# `past_key_values` (since version 5.24 its name is `cache`), and then needs the last token alone. Old pages describe it as L tuples of 2 or 4
 # tensors (B, N, T, D), for N attention heads of D numbers each. Today it is an object, a `DynamicCache`. The methods `prepare_inputs_for_generation` and
 # `_reorder_cache` of the notes went: the first to the general code for generation, the second
 # altogether. Our own `generate` keeps no cache: simpler, and slower.
@@ -1354,19 +1355,19 @@ with remarks():
     writer = transformers.BertLMHeadModel(
         transformers.BertConfig(**small, is_decoder=True)
     ).eval()
+takes = inspect.signature(writer.forward).parameters
+name = "cache" if "cache" in takes else "past_key_values"
 ids = torch.tensor([[5, 7, 11, 13, 17]])
 with torch.no_grad():
-    first = writer(ids[:, :-1], use_cache=True)
-    keys = first.past_key_values.layers[0].keys
-    assert keys.shape == (1, 2, 4, 6)  # (B, N, T, D), one a layer
-    kind = type(first.past_key_values).__name__
-    last = writer(ids[:, -1:], past_key_values=first.past_key_values)
+    cache = writer(ids[:, :-1], use_cache=True)[name]
+    assert cache.layers[0].keys.shape == (1, 2, 4, 6)  # (B, N, T, D), one a layer
+    last = writer(ids[:, -1:], **{name: cache})
     assert torch.allclose(last.logits[:, -1], writer(ids).logits[:, -1], atol=1e-5)
     with remarks():
-        assert writer(ids, labels=ids).past_key_values is None  # with labels there is none
+        assert writer(ids, labels=ids).get(name) is None  # with labels there is none
 assert not hasattr(writer, "_reorder_cache")
 assert writer.prepare_inputs_for_generation.__qualname__.startswith("GenerationMixin")
-kind
+name, type(cache).__name__
 
 # %% [markdown] items="002-102 004-50"
 # A decoder may also look at another text, of S tokens, for example one to be translated:
