@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 
 from course_lib import pretrained
 from course_lib.notebooks import NOTEBOOKS, ROOT, SOLUTIONS
@@ -43,7 +45,9 @@ def test_every_cell_runs_offline_with_clean_outputs_in_time_and_memory(name: str
     # The libraries of a torch that is built for CUDA: 0.2 GB more in the kernel, and in each of the two Pythons of 11.
     libraries = 250_000_000 * (3 if name == "11_going_bigger" else 1) if torch.version.cuda else 0
     peak_bytes = run.peak_bytes  # by itself: a failing assertion shows all of `run`, which is a whole notebook
-    assert peak_bytes < 2_000_000_000 + libraries
+    # With the oldest versions that are allowed, 03 came to 2.1 GB.
+    older = 200_000_000 if Version(transformers.__version__) < Version("5.23") else 0
+    assert peak_bytes < 2_000_000_000 + libraries + older
     # A timed test would fail on a busy machine; this bound of five times the promise catches a notebook that hangs.
     assert run.seconds < 300
 
