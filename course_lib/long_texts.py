@@ -43,9 +43,9 @@ def cut(
     Raises:
         ValueError: an unknown way, or numbers that leave no room.
     """
-    if not special and max_tokens < 1:
-        raise ValueError(f"max_tokens is {max_tokens}; at least 1 token of the text is needed.")
     if not special:  # between two tokens that are taken off again
+        if max_tokens < 1:
+            raise ValueError(f"max_tokens is {max_tokens}; at least 1 token of the text is needed.")
         return cut([-1, *ids, -1], max_tokens + _SPECIAL, how, head)[1:-1]
     if how not in WAYS:
         raise ValueError(f"how is {how!r}; it may be {', '.join(WAYS)}.")

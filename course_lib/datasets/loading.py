@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from course_lib.datasets import answers, assembly, choices, documents, hub, labelled, tags, thucnews
+from course_lib.datasets import answers, assembly, choices, documents, hub, labelled, tags
 from course_lib.datasets.assembly import Found
 from course_lib.datasets.examples import SPLITS, TASKS, Dataset, Examples, content
 from course_lib.datasets.files import Stream, counted, numbered_lines, suffix
@@ -106,10 +106,12 @@ def _split(whole: Examples | Stream, path: Path, streaming: bool) -> tuple[dict[
 
 def _known_place(path_or_name: str | Path) -> str | Path:
     """Where THUCNews is, if it is asked for by its name or by the place that it would be fetched to; else as it is."""
-    names = (Path(thucnews.NAME), thucnews.FOLDER)
-    if Path(path_or_name) in names and not Path(path_or_name).exists():
-        return thucnews.find_thucnews()
-    return path_or_name
+    path = Path(path_or_name)
+    if path.name != "thucnews" or path.exists():
+        return path_or_name
+    from course_lib.datasets import thucnews  # with the network's modules, which nothing else here needs
+
+    return thucnews.find_thucnews() if path in (Path(path.name), thucnews.FOLDER) else path_or_name
 
 
 def _find(path: Path) -> Files:

@@ -23,8 +23,7 @@ from course_lib.errors import DataError, SetupError
 PAGE = "https://github.com/649453932/Chinese-Text-Classification-Pytorch"
 COMMIT = "6cb26819af7b646275aff8a4693676f2849e67f6"
 ADDRESS = f"https://raw.githubusercontent.com/649453932/Chinese-Text-Classification-Pytorch/{COMMIT}/THUCNews/data"
-NAME = "thucnews"  # `load_dataset` finds the headlines by it
-FOLDER = Path("data") / NAME
+FOLDER = Path("data") / "thucnews"  # by this or by its name alone `load_dataset` asks for the headlines
 
 TEXTS = {
     "class.txt": Published("005e8813ad639c219e5902dc84889202b4a717b4238497d26c3fbd5e43927a86", "4c20bac1a8a6be2c207f0e97be4c279651d76d21"),

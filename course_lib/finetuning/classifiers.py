@@ -18,6 +18,7 @@ from torch import nn
 
 from course_lib import training
 from course_lib.datasets import Example, Examples
+from course_lib.datasets.examples import texts_of
 from course_lib.errors import DataError
 from course_lib.finetuning.languages import TOO_UNKNOWN, unknown_share, usual_encoder, warn_poor_match
 from course_lib.finetuning.tasks import Reading, check_dataset, check_examples
@@ -27,8 +28,6 @@ from course_lib.training import Recipe
 _STEPS_AT_LEAST = {True: 300, False: 800}  # over BERT, over word vectors: a small set is gone through more often
 MINIMUM = 2  # how often a token must occur in train to be in a vocabulary
 _SMALL = 20_000  # texts, below which batches over word vectors are small too
-
-__all__ = ["MINIMUM", "TOO_UNKNOWN", "train_classifier", "unknown_share", "usual_encoder", "usual_recipe"]
 
 
 def train_classifier(
@@ -132,7 +131,7 @@ def train_classifier(
             warnings.filterwarnings("ignore", message=".*is new.*")  # we are about to train it
             model = zoo.build(name, len(data.labels), encoder=encoder, **built)
     else:
-        words = [text if pair is None else f"{text} {pair}" for text, pair in ((e.text, e.pair) for e in texts)]
+        words = [" ".join(texts_of(example)) for example in texts]
         tokenizer = make_vocabulary(words, unit, minimum=minimum, most=most)
         if vectors is not None:
             from course_lib.vectors import load_vectors

@@ -202,7 +202,7 @@ def _words(data: Dataset, most: int | None) -> list[str]:
     if data.task != "classification":
         return []
     texts = {
-        name: [text if pair is None else f"{text} {pair}" for text, pair in ((e.text, e.pair) for e in some)]
+        name: [" ".join(texts_of(example)) for example in some]
         for name, part in data.splits.items()
         if (some := list(itertools.islice(part, most)))
     }

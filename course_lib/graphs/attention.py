@@ -303,8 +303,8 @@ def _lines(weights: np.ndarray, words: list[str], title: str, token: int | None)
     segments = [((0, row), (1, column)) for row, column in zip(rows, columns, strict=True)]
     colours = [(*colour, alpha) for alpha in strength]
     axes.add_collection(LineCollection(segments, colors=colours, linewidths=0.5 + 3 * strength))
+    frame = {"edgecolor": COLOURS[1], "facecolor": "none", "boxstyle": "round,pad=0.15", "linewidth": 1.5}
     for place, word in enumerate(words):
-        frame = {"edgecolor": COLOURS[1], "facecolor": "none", "boxstyle": "round,pad=0.15", "linewidth": 1.5}
         chosen_look = {"fontweight": "bold", "bbox": frame} if place == token else {}
         axes.text(-0.03, place, printable(word), ha="right", va="center", fontsize=size, color=INK, **chosen_look)
         axes.text(1.03, place, printable(word), ha="left", va="center", fontsize=size, color=INK)

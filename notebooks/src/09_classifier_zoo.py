@@ -2010,7 +2010,7 @@ own.predict(["The goalkeeper saved two penalties", "Parliament votes on the new 
 
 # %%
 from course_lib import pretrained
-from course_lib.finetuning.classifiers import unknown_share
+from course_lib.finetuning.languages import unknown_share
 
 unknown = {
     (language, encoder): unknown_share(texts, pretrained.load_tokenizer(encoder))

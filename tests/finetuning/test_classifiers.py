@@ -453,7 +453,7 @@ def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, monkeypatch) -> N
 def test_a_folder_of_the_course_is_read_with_the_usual_encoder() -> None:
     from pathlib import Path
 
-    from course_lib.finetuning.classifiers import usual_encoder
+    from course_lib.finetuning.languages import usual_encoder
 
     data = Path(__file__).resolve().parents[2] / "data"
     assert usual_encoder(load_dataset(data / "headlines_zh").train.texts) == "mini_bert_zh"

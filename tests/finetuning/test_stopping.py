@@ -7,27 +7,19 @@ import signal
 import pytest
 import torch
 import transformers
+from stopping import StopAt
 
 from course_lib.__main__ import main
 from course_lib.datasets import write_dataset
 from course_lib.errors import ModelFilesError, TrainingError
 from course_lib.finetuning import TASKS, FineTuned, fine_tune, train_classifier
 from course_lib.finetuning.leaderboard import leaderboard
-from course_lib.training import Watcher, loop
+from course_lib.training import loop
 
 RECIPE = {"epochs": 4, "learning_rate": 0.004, "warmup": 0.0, "precision": "float32", "schedule": "constant",
           "batch_size": 4, "progress": False, "seed": 2}  # fmt: skip
 ZOO = {"epochs": 4, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32", "minimum": 1,
        "options": {"filters": 8, "embedding": 16}}  # fmt: skip
-
-
-class StopAt(Watcher):
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def step(self, step) -> None:
-        if step.step == self.at:
-            raise KeyboardInterrupt
 
 
 def card(folder) -> dict:

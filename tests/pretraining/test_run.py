@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from stopping import StopAt
 
 from course_lib.__main__ import main
 from course_lib.corpus import read_corpus
@@ -20,7 +21,7 @@ from course_lib.pretraining import (
     pretrain,
     pretraining_scores,
 )
-from course_lib.training import Watcher, evaluate
+from course_lib.training import evaluate
 from course_lib.wordpiece import train_wordpiece
 
 RUN = {
@@ -167,15 +168,6 @@ def test_positions_that_were_not_trained_can_be_left_out(done, tmp_path) -> None
     assert again.fill_mask(text) == result.fill_mask(text)
     with pytest.raises(ValueError, match="1 to that fit"):
         result.save(tmp_path / "long", positions=49)
-
-
-class StopAt(Watcher):
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def step(self, step) -> None:
-        if step.step == self.at:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("at", [1, 4, 5])

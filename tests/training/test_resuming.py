@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_model, save_model
+from stopping import StopAt
 from tiny import Tiny, batches, dev_batches, same, weights
 
 from course_lib.errors import TrainingError
@@ -303,17 +304,6 @@ class Ear(Watcher):
 
     def remark(self, sentence):
         self.heard.append(sentence)
-
-
-class StopAt(Watcher):
-    """Presses stop after a step."""
-
-    def __init__(self, step: int) -> None:
-        self.at = step
-
-    def step(self, step):
-        if step.step == self.at:
-            raise KeyboardInterrupt
 
 
 def kept_in_history(output: Path) -> int:
