@@ -3,6 +3,7 @@
 The embedded model learns all English training headlines by one recipe. Compared are
 
     how much is trained    the head alone (pooler and classifier), the last two layers and the head, or everything
+    how fast each layer    all with one rate, or each layer with LAYER_DECAY times that of the layer above it
     what the head reads    pooler, [CLS], masked mean, and the masked mean of the last four layers, averaged or joined
 
 All runs of a seed see the same order. No epoch is chosen: accuracy is that after the last step, on dev; the test split takes
@@ -28,6 +29,7 @@ from benchmarks.record import write
 
 SEEDS = 3
 HEAD_RATES = (1e-3, 5e-3)
+LAYER_DECAY = 0.8
 RESAMPLES = 10_000
 
 
@@ -76,7 +78,9 @@ def poolings() -> dict[str, tuple[int, Callable[[Any, Tensor], Tensor]]]:
     }
 
 
-def train(data: Any, seed: int, name: str, layers: int | None, rate: float | None = None) -> dict[str, Any]:
+def train(
+    data: Any, seed: int, name: str, layers: int | None, rate: float | None = None, layer_decay: float | None = None
+) -> dict[str, Any]:
     """One run: who is right on dev, the seconds, and how many numbers learned."""
     from course_lib import optim, pretrained
     from course_lib.bert import BertModel
@@ -92,6 +96,8 @@ def train(data: Any, seed: int, name: str, layers: int | None, rate: float | Non
     changes: dict[str, Any] = dict(RECIPE)
     if rate is not None:
         changes["head_learning_rate"] = rate
+    if layer_decay is not None:
+        changes["layer_decay"] = layer_decay
     from course_lib.datasets import Examples
 
     start = perf_counter()
@@ -127,16 +133,17 @@ def run() -> dict[str, Any]:
     start, data = perf_counter(), load_dataset(DATA)
     tried = {rate: float(train(data, 0, "pooler", 0, rate)["right"].mean()) for rate in HEAD_RATES}
     head_rate = max(tried, key=lambda rate: tried[rate])
-    arms: dict[str, tuple[str, int | None, float | None]] = {
-        "the head alone": ("pooler", 0, head_rate),
-        "the last two layers and the head": ("pooler", 2, None),
-        "everything": ("pooler", None, None),
-        **{f"everything, head on {name}": (name, None, None) for name in poolings() if name != "pooler"},
+    arms: dict[str, tuple[str, int | None, float | None, float | None]] = {
+        "the head alone": ("pooler", 0, head_rate, None),
+        "the last two layers and the head": ("pooler", 2, None, None),
+        "all layers, the lower the slower": ("pooler", None, None, LAYER_DECAY),
+        "everything": ("pooler", None, None, None),
+        **{f"everything, head on {name}": (name, None, None, None) for name in poolings() if name != "pooler"},
     }
     runs: dict[str, list[dict[str, Any]]] = {}
     for seed in range(SEEDS):
-        for name, (pooled, layers, rate) in arms.items():
-            done = train(data, seed, pooled, layers, rate)
+        for name, (pooled, layers, rate, layer_decay) in arms.items():
+            done = train(data, seed, pooled, layers, rate, layer_decay)
             runs.setdefault(name, []).append(done)
             print(f"seed {seed}, {name}: {done['right'].mean():.3f} ({perf_counter() - start:.0f} s)", flush=True)
     means = {name: np.stack([run["right"] for run in found]).mean(axis=0) for name, found in runs.items()}
@@ -146,6 +153,7 @@ def run() -> dict[str, Any]:
             **RECIPE,
             "head_rate_of_the_head_alone": head_rate,
             "head_rates_tried": {f"{rate:g}": round(a, 4) for rate, a in tried.items()},
+            "layer_decay_where_lower_is_slower": LAYER_DECAY,
             "batch": BATCH,
             "seeds": SEEDS,
             "precision": "auto",

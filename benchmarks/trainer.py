@@ -38,7 +38,7 @@ LONGER = (4, 2e-4)
 MAIN = ("ours", "trainer", "trainer_tuned")
 SWITCHES = (
     "without_bfloat16", "without_length_groups", "without_quick_dropout", "without_first_token_only",
-    "without_occurring_rows", "with_one_projection", "with_compilation",
+    "without_occurring_rows", "without_kept_memory", "with_one_projection", "with_compilation",
 )  # fmt: skip
 TURNS = int(os.environ.get("TURNS", "3"))
 
@@ -111,6 +111,12 @@ def _ours(way: str, data: Any, seed: int, epochs: int, rate: float) -> dict[str,
         import course_lib.finetuning.vocabulary
 
         course_lib.finetuning.vocabulary._WORTH_IT = 0.0
+    if way == "without_kept_memory":
+        import contextlib
+
+        import course_lib.training.loop
+
+        course_lib.training.loop.freed_memory_kept = contextlib.nullcontext
     if way == "with_one_projection":
         _project_once()
     clock = _Clock()

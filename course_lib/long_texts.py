@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,12 +29,12 @@ _SPECIAL = 2  # [CLS] and [SEP]
 
 
 def cut(
-    ids: Sequence[int], max_tokens: int, how: str = "head", head: int | None = None, special: bool = True
-) -> list[int]:
+    ids: Sequence[Any], max_tokens: int, how: str = "head", head: int | None = None, special: bool = True
+) -> list[Any]:
     """A text cut to at most `max_tokens`; its [CLS] and [SEP] stay.
 
     Args:
-        ids: [CLS] ... [SEP], as the tokenizer gives them.
+        ids: [CLS] ... [SEP], as the tokenizer gives them; or something else for each token, such as its place in the text.
         max_tokens: [CLS] and [SEP] count too.
         how: "head" keeps the beginning, "tail" the end, "head+tail" both.
         head: with "head+tail", tokens of the beginning; by default a quarter, 128 of 512 as in Sun et al. 2019.

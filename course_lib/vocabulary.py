@@ -1,8 +1,9 @@
 """A vocabulary made from a training set: its characters, or its words, as a tokenizer for models without a BERT.
 
     characters   each character is a token, blanks too: what Chinese needs, as its words are not set apart
-    words        runs of letters and digits, and single marks: for languages with blanks, or Chinese text that has been
-                 split into words already
+    words        runs of letters and digits, and marks by themselves, in lower case: for raw text with blanks
+    split        what stands between blanks, as it stands, case and marks too: for text that has been split into words
+                 already, as Chinese is before vectors of words can be looked up ("iPhone", "3.5%" and "C++" stay whole)
 
 The result is a tokenizer of transformers (`tokenizers` underneath), so it is called, saved and loaded like BERT's. It
 has no [CLS] and no [SEP]: [PAD] is 0, [UNK] is 1, and the most frequent token 2.
@@ -25,7 +26,8 @@ from course_lib.errors import DataError, ModelFilesError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-UNITS = ("characters", "words")
+UNITS = ("characters", "words", "split")
+_CALLED = {"characters": "characters", "words": "words", "split": "words"}
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
 
@@ -55,7 +57,7 @@ def make_vocabulary(
         unit: one of `UNITS`; by default what suits the texts (`usual_unit`).
         minimum: how often a token must occur.
         most: tokens that are kept, the most frequent ones; None keeps all.
-        lowercase: by default words are made lower case, and characters are left.
+        lowercase: by default "words" are made lower case, and the others are left as they are.
 
     Raises:
         ValueError: an unknown unit, or numbers that make no sense.
@@ -64,7 +66,7 @@ def make_vocabulary(
     texts = list(texts)
     unit = usual_unit(texts) if unit is None else unit
     if unit not in UNITS:
-        raise ValueError(f"unit is {unit!r}; it may be {' or '.join(UNITS)}.")
+        raise ValueError(f"unit is {unit!r}; it may be {', '.join(UNITS)}.")
     if minimum < 1 or (most is not None and most < 1):
         raise ValueError(f"minimum is {minimum} and most {most}; at least 1 is needed.")
     splitter = _tokenizer({PADDING: 0, UNKNOWN: 1}, unit, unit == "words" if lowercase is None else lowercase)
@@ -74,7 +76,7 @@ def make_vocabulary(
     kept = sorted((token for token, count in counts.items() if count >= minimum), key=lambda t: (-counts[t], t))[:most]
     if not kept:
         raise DataError(
-            f"None of the {len(counts):,} {unit} of {len(texts):,} texts occurs {minimum} times: give more texts, or a lower minimum."
+            f"None of the {len(counts):,} {_CALLED[unit]} of {len(texts):,} texts occurs {minimum} times: give more texts, or a lower minimum."
         )
     tokens = {token: number for number, token in enumerate([PADDING, UNKNOWN, *kept])}
     return _wrapped(_tokenizer(tokens, unit, splitter.normalizer is not None))
@@ -133,8 +135,11 @@ def _tokenizer(tokens: dict[str, int], unit: str, lowercase: bool) -> Any:
     tokenizer = Tokenizer(WordLevel(tokens, unk_token=UNKNOWN))
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
-    one = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer.pre_tokenizer = one if unit == "characters" else pre_tokenizers.Whitespace()
+    tokenizer.pre_tokenizer = {
+        "characters": pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated"),
+        "words": pre_tokenizers.Whitespace(),
+        "split": pre_tokenizers.WhitespaceSplit(),
+    }[unit]
     return tokenizer
 
 

@@ -62,7 +62,7 @@ def test_saved_and_loaded_it_reads_the_same(tmp_path) -> None:
 
 
 def test_faults_are_said(tmp_path) -> None:
-    with pytest.raises(ValueError, match="unit is 'letters'; it may be characters or words"):
+    with pytest.raises(ValueError, match="unit is 'letters'; it may be characters, words, split"):
         make_vocabulary(CHINESE, "letters")
     with pytest.raises(ValueError, match="at least 1"):
         make_vocabulary(CHINESE, minimum=0)
@@ -73,3 +73,12 @@ def test_faults_are_said(tmp_path) -> None:
     (tmp_path / "tokenizer.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelFilesError, match="is damaged"):
         load_vocabulary(tmp_path)
+
+
+def test_split_text_keeps_its_words_their_case_and_their_marks(tmp_path) -> None:
+    made = make_vocabulary(["iPhone 涨价 3.5% don't", "iphone  涨价\tC++ !"], "split", minimum=1)
+    expected = ["[PAD]", "[UNK]", "涨价", "!", "3.5%", "C++", "don't", "iPhone", "iphone"]
+    assert made.convert_ids_to_tokens(range(len(made))) == expected
+    assert made.tokenize("IPhone don't , 涨价") == ["[UNK]", "don't", "[UNK]", "涨价"]
+    made.save_pretrained(tmp_path)
+    assert load_vocabulary(tmp_path)("C++ 涨价 c++")["input_ids"] == [5, 2, 1]

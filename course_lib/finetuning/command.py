@@ -99,8 +99,12 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     zoo.add_argument("--encoder", help="of bert, bert_CNN, ...: default, a name on the hub, or a folder")
     units = zoo.add_mutually_exclusive_group()
     units.add_argument(
-        "--words", dest="unit", action="store_const", const="words", help="the text is read word by word"
+        "--words", dest="unit", action="store_const", const="words", help="the text is read word by word, marks apart"
     )
+    units.add_argument(
+        "--split", dest="unit", action="store_const", const="split",
+        help="the text has been split into words already: they are what stands between blanks",
+    )  # fmt: skip
     units.add_argument(
         "--characters", dest="unit", action="store_const", const="characters", help="character by character"
     )
@@ -253,7 +257,7 @@ def _check_zoo_options(arguments: argparse.Namespace, of_zoo: bool) -> None:
     )  # fmt: skip
     given = [name for name in names if getattr(arguments, name)]
     if given and not of_zoo:
-        shown = "words or --characters" if given[0] == "unit" else given[0].replace("_", "-")
+        shown = "words, --split or --characters" if given[0] == "unit" else given[0].replace("_", "-")
         raise DataError(
             f"--{shown} is for the text classifiers of the zoo, and --model is {arguments.model}: leave it out, or give such a model."
         )

@@ -90,7 +90,7 @@ def altered(examples: Sequence[Example], copies: int, seed: int = 0, unit: str |
     as another text does. The labels of the copies are those of their texts, which may be wrong now: ask a teacher.
 
     Args:
-        unit: "characters" or "words"; by default what suits the texts.
+        unit: "characters", or "words" ("split" is the same here); by default what suits the texts.
     """
     from course_lib.vocabulary import usual_unit
 

@@ -19,7 +19,12 @@ _ROWS = 256  # texts that are read at once
 
 
 def token_effects(
-    model: nn.Module, tokenizer: Any, ids: Sequence[int], label: int, token_types: Sequence[int] | None = None
+    model: nn.Module,
+    tokenizer: Any,
+    ids: Sequence[int],
+    label: int,
+    token_types: Sequence[int] | None = None,
+    written: Sequence[str] | None = None,
 ) -> list[tuple[str, float]]:
     """Each token but [CLS] and [SEP], with the label's probability with it less that without it.
 
@@ -28,10 +33,16 @@ def token_effects(
         ids: (T,), a text or a pair as the tokenizer gives it.
         label: number of the class.
         token_types: (T,), which of the two texts each token is of; None for a model that is not told.
+        written: (T,), what each token stands for in the text, which is named in place of [UNK].
     """
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     places = [place for place, token in enumerate(ids) if token not in special]
     tokens = tokenizer.convert_ids_to_tokens([ids[place] for place in places])
+    if written is not None:
+        tokens = [
+            written[place] or token if ids[place] == tokenizer.unk_token_id else token
+            for place, token in zip(places, tokens, strict=True)
+        ]
     if len(places) < 2:  # nothing would be left to ask about
         return [(token, 0.0) for token in tokens]
     columns = {"input_ids": ids} if token_types is None else {"input_ids": ids, "token_type_ids": token_types}

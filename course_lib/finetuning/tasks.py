@@ -202,8 +202,13 @@ def check_examples(examples: Iterable[Any], kinds: tuple[type, ...], what: str) 
     return examples
 
 
-def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+def as_dictionary(
+    given: Any, number: int, fields: Sequence[str], optional: Sequence[str] = (), expected: str | None = None
+) -> dict[str, Any]:
     """An input of a person as a dictionary: a text is the first field, a tuple or list all of them in order.
+
+    Args:
+        expected: what the sentences say that is expected; by default a dictionary with these fields.
 
     Raises:
         WrongInput: a field that is missing or no text (choices may be anything), or parts that no field takes.
@@ -215,9 +220,10 @@ def as_dictionary(given: Any, number: int, fields: Sequence[str], optional: Sequ
         if len(given) > len(names):
             raise WrongInput(number, f"has {len(given)} parts; no more than {' and '.join(names)} can be read.")
         given = dict(zip(names, given, strict=False))
-    expected = f"a dictionary with {' and '.join(fields)}"
-    if optional:
-        expected += f", and {' and '.join(optional)} if you like"
+    if expected is None:
+        expected = f"a dictionary with {' and '.join(fields)}"
+        if optional:
+            expected += f", and {' and '.join(optional)} if you like"
     if not isinstance(given, Mapping):
         raise WrongInput(number, f"is {a_kind(given)}; {expected} is expected.")
     missing = [name for name in fields if given.get(name) is None]  # null in JSON is nothing, too

@@ -20,6 +20,7 @@ from course_lib.heads import BertForSequenceClassification
 from course_lib.long_texts import cut
 from course_lib.training import Evaluation
 
+_EXPECTED = {"text": "a text", "pair": "a dictionary with text and pair"}
 _OTHER_FORM = {  # by the form that the model was trained on
     "text": "has a second text, and this model was trained on single texts; give the text alone.",
     "pair": "has one text, and this model was trained on pairs of texts; give both: text and pair.",
@@ -76,11 +77,24 @@ class OfTexts(Task):
         """From texts, (text, pair), or dictionaries with text and pair: what the model was trained on."""
         found = []
         for number, given in enumerate(inputs):
-            fields = as_dictionary(given, number, self.needs, self.takes)
+            fields = as_dictionary(given, number, self.needs, self.takes, _EXPECTED.get(self.form or ""))
             found.append(Example(fields["text"], 0, fields.get("pair")))
             if self.form in _OTHER_FORM and self.form_of(found[-1:]) != self.form:
                 raise WrongInput(number, _OTHER_FORM[self.form])
         return found
+
+    def written(self, example: Example, tokenizer: Any) -> list[str]:
+        """What each token of an example's row stands for in its texts; "" for [CLS] and [SEP]."""
+        longest = self.longest(tokenizer)
+        if example.pair is None:
+            row = tokenizer(example.text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+            special = tokenizer.num_special_tokens_to_add() > 0
+            return [example.text[a:b] for a, b in cut(row, longest, self.reading.cut, special=special)] or [""]
+        row = tokenizer(
+            example.text, example.pair, truncation=True, max_length=longest, return_offsets_mapping=True, verbose=False
+        )  # fmt: skip
+        texts = {None: "", 0: example.text, 1: example.pair}
+        return [texts[of][a:b] for (a, b), of in zip(row["offset_mapping"], row.sequence_ids(), strict=True)]
 
     def _begin(self, example: Example) -> dict[str, Any]:
         return {"text": example.text} if example.pair is None else {"text": example.text, "pair": example.pair}

@@ -240,9 +240,10 @@ class FineTuned:
 
             rows = prepared.columns["input_ids"]
             types = prepared.columns.get("token_type_ids", [None] * len(rows))
-            for one, ids, of_ids in zip(found, rows, types, strict=True):
+            for one, example, ids, of_ids in zip(found, examples, rows, types, strict=True):
                 label = self.task.labels.index(one["label"])
-                effects = token_effects(self.model, self.tokenizer, ids, label, of_ids)
+                written = self.task.written(example, self.tokenizer)
+                effects = token_effects(self.model, self.tokenizer, ids, label, of_ids, written)
                 one["why"] = [{"token": token, "effect": effect} for token, effect in effects]
         return found
 

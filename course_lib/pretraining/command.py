@@ -127,7 +127,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:  # a choice that makes no sense: its sentence, without library frames
         raise error if isinstance(error, CourseError) else DataError(str(error)) from error
     if main:
-        print(done.history)
+        if done.history is None:
+            print(f"The run in '{arguments.output}' was over already.")
+        else:
+            print(done.history)
         shown = {name: done.card[name] for name in ("kept", "baselines", "train", "dev", "parameters", "seconds")}
         print(json.dumps(shown, indent=2))
         print(f"The model is in '{arguments.output}'.")

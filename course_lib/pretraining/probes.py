@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.errors import DataError
-from course_lib.training import Training, Watcher, is_main_process
+from course_lib.training import Training, Watcher, disk, is_main_process
 
 
 @torch.no_grad()
@@ -101,10 +101,14 @@ class Probes(Watcher):
         for text in self.texts:
             _masked(model, tokenizer, text)
         self._model, self._tokenizer, self._path = model, tokenizer, path
+        self.rows = []
         known = tokenizer.get_vocab()
         self.tokens = tuple(token for token in self.tokens if token in known)
-        if path is not None and anew and is_main_process():
-            path.unlink(missing_ok=True)
+        if path is not None and is_main_process():
+            if anew:
+                path.unlink(missing_ok=True)
+            elif path.is_file():
+                self.rows = _whole_rows(path.read_text(encoding="utf-8"))
 
     def evaluated(self, training: Training) -> None:
         """Ask."""
@@ -114,10 +118,11 @@ class Probes(Watcher):
             "texts": {text: fill_mask(self._model, self._tokenizer, text, self.most) for text in self.texts},
             "neighbours": {t: neighbours(self._model, self._tokenizer, t, self.most) for t in self.tokens},
         }
-        self.rows.append(row)
+        # a run that was killed after an evaluation, and resumed from before it, asks there once more
+        self.rows = [before for before in self.rows if before["step"] < row["step"]] + [row]
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in self.rows)
+            disk.write_whole(self._path, lines, "What was guessed for the probes", disk.GO_ON)
 
     def table(self) -> Any:
         """The best guess for each text at each evaluation, as a table."""
@@ -128,3 +133,14 @@ class Probes(Watcher):
             for row in self.rows
         ]
         return Table(["step", *self.texts], rows)
+
+
+def _whole_rows(text: str) -> list[dict[str, Any]]:
+    """The rows of a file; the last one may have been cut off by a kill."""
+    rows = []
+    for line in text.splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows

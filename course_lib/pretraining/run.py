@@ -5,7 +5,12 @@ OUTPUT/
   tokenizer.json, ...                its tokenizer
   pretraining.json                   corpus, counts, recipe, scores, baselines, versions
   history.csv, probes.jsonl          every evaluation; what was guessed for the probes there
+  choices.json                       what the run was begun with, which a resumed one is held to
+  checkpoints/                       while it goes on: where to resume it
   train/, dev/                       the corpus as ids (`TokenDocuments`); may be removed when the run is over
+
+Tokenizer and card are there from the beginning, and the best model so far from the first evaluation on, so that whoever
+stops a run has a model to use. "finished" in the card says whether it came to its end.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from torch import Tensor, nn
 from course_lib import metrics, training
 from course_lib.config import BertConfig
 from course_lib.corpus import Corpus
-from course_lib.errors import DataError, ModelFilesError, TrainingError
+from course_lib.errors import ModelFilesError, TrainingError
 from course_lib.heads import BertForMaskedLM, BertForPreTraining
 from course_lib.masking import IGNORED
 from course_lib.positions import begin_as_sinusoids
@@ -34,7 +39,7 @@ from course_lib.pretraining.baselines import NGrams
 from course_lib.pretraining.batches import PretrainingBatches
 from course_lib.pretraining.probes import Probes
 from course_lib.pretraining.tokens import TokenDocuments, open_tokens, tokenize, vocabulary_checksum, write_tokens
-from course_lib.training import Evaluation, Recipe, Training, Watcher
+from course_lib.training import Evaluation, Recipe, Training, Watcher, disk
 from course_lib.training.sharing import accelerator
 from course_lib.wordpiece import train_wordpiece
 
@@ -147,22 +152,21 @@ class Pretrained:
             TrainingError: the folder cannot be written.
             ValueError: more positions than there are.
         """
-        from safetensors.torch import load_file, save_file
-
         if positions is not None:
             return dataclasses.replace(self, model=_with_positions(self.model, positions)).save(folder, half=half)
 
         folder = Path(folder).expanduser()
         training.prepare_output(folder, resume=True)
-        training.save_model(self.model, folder)
         if half:
-            path, part = folder / "model.safetensors", folder / "model.safetensors.part"
-            save_file({name: w.half() for name, w in load_file(path).items()}, part, metadata={"format": "pt"})
-            part.replace(path)
+            _save_half(self.model, folder)
+        else:
+            training.save_model(self.model, folder)
         longest = self.tokenizer.model_max_length
         self.tokenizer.model_max_length = min(longest, self.model.config.max_position_embeddings)
-        self.tokenizer.save_pretrained(folder)
-        self.tokenizer.model_max_length = longest
+        try:
+            _write_tokenizer(folder, self.tokenizer)
+        finally:
+            self.tokenizer.model_max_length = longest
         _write(folder / _CARD, self.card)
         return folder
 
@@ -214,7 +218,8 @@ def pretrain(
         dropout: in place of the 0.1 of the original; 0 learns more in a short run.
         waves: let the positions of a new model begin as sinusoids (`positions`), which shortens the plateau at the start.
         recipe: how to train; `changes` are fields of it, as in `pretrain(corpus, steps=200)`.
-        output: a folder for all of it; a run that was cut off goes on from there with resume=True.
+        output: a folder for all of it; a run that was cut off goes on from there with resume=True, and one that is over
+            is read from there.
         seed: of new weights, dropout, rows and hidden words.
         probes: sentences with [MASK], and words whose neighbours are looked at, during training.
         watchers, progress: as in `training.fit`.
@@ -224,6 +229,7 @@ def pretrain(
             [MASK].
         TrainingError: see `training.fit`; an output folder of another run.
         ValueError: a choice that makes no sense; a tokenizer that does not fit the configuration or the model.
+        KeyboardInterrupt: somebody stopped it; see `training.fit`. What is in `output` by then can be used.
     """
     recipe = recipe.but(**changes)
     if isinstance(config, str) and config not in SIZES:
@@ -238,6 +244,8 @@ def pretrain(
     if folder is not None:
         training.prepare_output(folder, resume=resume)
         _same_choices(folder, choices, resume)
+        if resume and _is_finished(folder):
+            return _finished(folder, recipe)
     train_corpus, dev_corpus = corpus.split(dev) if isinstance(dev, float) else (corpus, dev)
     tokenizer = _tokenizer(tokenizer, model, train_corpus, vocabulary, lowercase, folder)
     train = _tokens(train_corpus, tokenizer, folder, "train")
@@ -250,7 +258,17 @@ def pretrain(
     masks = {"whole_words": whole_words, "counted": counted}
     batches = PretrainingBatches(train, tokenizer, **sizes, **masks, shuffle=seed)
     dev_batches = PretrainingBatches(held_out, tokenizer, **sizes, **masks, shuffle=None, rows=_DEV_ROWS)
-    everyone = list(watchers)
+    card = {
+        **choices,
+        "sources": dict(corpus.versions),
+        "notes": list(corpus.notes),
+        "train": _counts(train),
+        "dev": _counts(held_out),
+        "parameters": sum(p.numel() for p in built.parameters()),
+        "recipe": dataclasses.asdict(recipe),
+        "versions": training.versions(),
+    }
+    everyone = list(watchers) if folder is None else [_Beside(folder, tokenizer, card), *watchers]
     if probes is not None:
         probes.attach(built, tokenizer, None if folder is None else folder / "probes.jsonl", anew=not resume)
         everyone.append(probes)
@@ -269,34 +287,37 @@ def pretrain(
         progress=progress,
     )
     baselines = NGrams(train, len(tokenizer)).scores(dev_batches, tokenizer)
-    card = {
-        **choices,
-        "sources": dict(corpus.versions),
-        "notes": list(corpus.notes),
-        "train": _counts(train),
-        "dev": _counts(held_out),
-        "parameters": sum(p.numel() for p in built.parameters()),
-        "recipe": dataclasses.asdict(recipe),
+    card |= {
         "kept": {"step": history.kept.step, **history.kept.scores},
         "baselines": baselines,
         "seconds": round(history.records[-1].seconds, 1),
         "seconds_of_this_call": round(perf_counter() - begin, 1),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": training.versions(),
+        "finished": True,
     }
-    done = Pretrained(built, tokenizer, history, card, held_out)
     if folder is not None and training.is_main_process():
-        tokenizer.save_pretrained(folder)
-        _write(folder / _CARD, card)
+        _write(folder / _CARD, card, disk.GO_ON)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the run is over: nothing to go on from
-    return done
+    return Pretrained(built, tokenizer, history, card, held_out)
+
+
+class _Beside(Watcher):
+    """Puts the tokenizer and the card into the folder when the run begins: its best model so far is used with them."""
+
+    def __init__(self, folder: Path, tokenizer: Any, card: Mapping[str, Any]) -> None:
+        self.folder, self.tokenizer, self.card = folder, tokenizer, card
+
+    def begin(self, steps: int | None, done: int) -> None:
+        """Only now is it known that the folder is this run's."""
+        _write_tokenizer(self.folder, self.tokenizer, disk.GO_ON)
+        _write(self.folder / _CARD, {**self.card, "finished": False}, disk.GO_ON)
 
 
 def load_pretrained(folder: str | Path) -> Pretrained:
     """What `pretrain` wrote into its output folder.
 
     Raises:
-        ModelFilesError: there is no such folder, or not of this kind.
+        ModelFilesError: there is no such folder, or not of this kind, or the run has no model yet.
     """
     from course_lib import pretrained
 
@@ -308,8 +329,37 @@ def load_pretrained(folder: str | Path) -> Pretrained:
         raise ModelFilesError(
             f"'{folder}' has no readable {_CARD}; give a folder that `python -m course_lib pretrain --output` wrote."
         ) from error
+    if not card.get("finished", True) and not (folder / "model.safetensors").is_file():
+        raise ModelFilesError(
+            f"'{folder}' has no model yet: its run goes on, or was stopped before it was evaluated; the command that began "
+            "it, with --resume (resume=True), goes on with it."
+        )
     model = (BertForPreTraining if pairs else BertForMaskedLM).from_pretrained(folder).eval()
     return Pretrained(model, pretrained.load_tokenizer(str(folder)), None, card)
+
+
+def _is_finished(folder: Path) -> bool:
+    """Has a run come to its end here? A damaged card is for whoever loads it to complain of."""
+    try:
+        return bool(json.loads((folder / _CARD).read_text(encoding="utf-8")).get("finished", True))
+    except FileNotFoundError:
+        return False
+    except (ValueError, AttributeError):
+        return True
+
+
+def _finished(folder: Path, recipe: Recipe) -> Pretrained:
+    """What an earlier run left in its folder.
+
+    Raises:
+        TrainingError: it had another recipe.
+    """
+    done = load_pretrained(folder)
+    before, now = dict(done.card["recipe"]), dataclasses.asdict(recipe)
+    del now["save_every"]  # it changes nothing of the model
+    training.check_made_from(folder, before, now)
+    done.dev = open_tokens(folder / "dev", done.tokenizer) if (folder / "dev").is_dir() else None
+    return done
 
 
 def _same_choices(folder: Path, choices: dict[str, Any], resume: bool) -> None:
@@ -347,7 +397,7 @@ def _tokenizer(
             return BertTokenizer.from_pretrained(folder)  # as a folder without a model's config.json yet
         made = train_wordpiece((s for d in corpus.documents for s in d.sentences), size, lowercase=lowercase)
         if folder is not None:
-            made.save_pretrained(folder)
+            _write_tokenizer(folder, made)
     return made
 
 
@@ -426,10 +476,22 @@ def _counts(documents: TokenDocuments) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _write(path: Path, content: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be written ({error.strerror or error}); choose another folder.") from error
+def _save_half(model: nn.Module, folder: Path) -> None:
+    """The model, its numbers in the file of 16 bits."""
+    from safetensors.torch import load_file, save_file
+
+    with disk.whole_files(folder, "The model") as part:
+        training.save_model(model, part)
+        path, half = part / "model.safetensors", part / "half.safetensors"
+        save_file({name: w.half() for name, w in load_file(path).items()}, half, metadata={"format": "pt"})
+        half.replace(path)
+
+
+def _write_tokenizer(folder: Path, tokenizer: Any, then: str = disk.ELSEWHERE) -> None:
+    with disk.whole_files(folder, "The tokenizer", then) as part:
+        tokenizer.save_pretrained(part)
+
+
+def _write(path: Path, content: Any, then: str = disk.ELSEWHERE) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+    disk.write_whole(path, text, f"{path.name} of the run", then)

@@ -12,6 +12,7 @@ sentence prediction needs, and the memory of the process stays small.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -24,6 +25,7 @@ import numpy as np
 
 from course_lib.datasets import Document
 from course_lib.errors import DataError
+from course_lib.training import disk
 
 _CARD, _CHUNK = "tokens.json", 256  # documents that are tokenised at once
 
@@ -101,11 +103,14 @@ def write_tokens(documents: Iterable[Document], tokenizer: Any, folder: str | Pa
         card: goes into tokens.json.
 
     Raises:
-        DataError: there is no document with a token, or the folder cannot be written.
+        DataError: there is no document with a token.
+        TrainingError: the folder cannot be written.
     """
     folder = Path(folder)
     part = folder.with_name(folder.name + ".part")
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, part, ignore_errors=True)  # nothing half written stays
+        stack.enter_context(disk.writing("The tokens of the corpus", folder))
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         kind = _kind(tokenizer)
@@ -117,25 +122,19 @@ def write_tokens(documents: Iterable[Document], tokenizer: Any, folder: str | Pa
         ):
             for encoded in _encoded(documents, tokenizer):
                 lengths = np.array([0, *map(len, encoded)], dtype=np.int64)
-                np.concatenate([np.asarray(one, dtype=kind) for one in encoded]).tofile(ids)
-                (tokens + np.cumsum(lengths)[:-1]).tofile(lines)
-                np.array([sentences], dtype=np.int64).tofile(texts)
+                ids.write(np.concatenate([np.asarray(one, dtype=kind) for one in encoded]).tobytes())
+                lines.write((tokens + np.cumsum(lengths)[:-1]).tobytes())
+                texts.write(np.array([sentences], dtype=np.int64).tobytes())
                 tokens, sentences, number = tokens + int(lengths.sum()), sentences + len(encoded), number + 1
-            np.array([tokens], dtype=np.int64).tofile(lines)
-            np.array([sentences], dtype=np.int64).tofile(texts)
+            lines.write(np.array([tokens], dtype=np.int64).tobytes())
+            texts.write(np.array([sentences], dtype=np.int64).tobytes())
         if not number:
-            shutil.rmtree(part)
             raise DataError(_EMPTY)
         facts = {"documents": number, "sentences": sentences, "tokens": tokens, "kind": kind.__name__, **card}
         facts["vocabulary"] = vocabulary_checksum(tokenizer)
         (part / _CARD).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise DataError(
-            f"The tokens cannot be written to '{folder}' ({error.strerror or error}); choose another folder, or make room."
-        ) from error
     return open_tokens(folder, tokenizer)
 
 

@@ -9,6 +9,7 @@ checkpoints.py  whole checkpoints on disk
 disk.py         files that are whole or not there, and the sentence when a disk is full
 sharing.py      which rows of a batch a process takes
 seeds.py        random numbers
+allocation.py   memory that is kept from step to step
 interrupts.py   Ctrl-C
 watching.py     progress bar, live plot, TensorBoard
 """

@@ -30,6 +30,7 @@ from course_lib import optim
 from course_lib.devices import reckoning
 from course_lib.errors import TrainingError
 from course_lib.training import checkpoints, disk
+from course_lib.training.allocation import freed_memory_kept
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels, to_device
 from course_lib.training.history import Record, Step, Training, as_csv, better
 from course_lib.training.interrupts import Interrupts
@@ -186,7 +187,7 @@ class _Run:
         for watcher in self.watchers:
             watcher.begin(self.all_steps, self.step)
         try:
-            with Interrupts() as interrupts:
+            with Interrupts() as interrupts, freed_memory_kept():
                 if self.output is not None and not went_on:
                     self._save()  # the very beginning: whoever goes on from there draws the same numbers
                 if not (went_on and self._finished()):

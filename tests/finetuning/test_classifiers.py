@@ -16,6 +16,7 @@ from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning import FineTuned, train_classifier
 from course_lib.finetuning.effects import token_effects
 from course_lib.finetuning.leaderboard import leaderboard
+from course_lib.finetuning.tasks import Reading
 
 QUICK = {"epochs": 10, "batch_size": 4, "learning_rate": 1e-2, "precision": "float32", "minimum": 1}
 SMALL = {"filters": 8, "embedding": 16, "dropout": 0.0}
@@ -115,6 +116,26 @@ def test_probabilities_and_the_tokens_behind_them(text_cnn) -> None:
     assert one["why"][0]["effect"] == pytest.approx(fall, abs=1e-5)
 
 
+def test_a_word_that_the_vocabulary_lacks_is_named_as_it_was_written(text_cnn, bert_cnn) -> None:
+    (one,) = text_cnn[0].predict("rain Xylophone and Quartz!", why=True)
+    assert text_cnn[0].tokenizer.unk_token_id in text_cnn[0].tokenizer("Xylophone")["input_ids"]
+    assert [each["token"] for each in one["why"]] == ["rain", "Xylophone", "and", "Quartz", "!"]
+    (one,) = bert_cnn[0].predict("rain and \U0001f99c sun", why=True)  # a parrot
+    assert [each["token"] for each in one["why"]] == ["rain", "and", "\U0001f99c", "sun"]
+
+
+@pytest.mark.parametrize("how", ["head", "tail", "head+tail"])
+def test_what_each_token_stands_for_is_cut_as_the_text_is(bert_cnn, how) -> None:
+    tuned, _ = bert_cnn
+    task = type(tuned.task)(tuned.task.labels, Reading(max_tokens=6, cut=how))
+    example = Example("Rain, and \U0001f99c sun, goals, matches", 0)
+    (ids,) = task.prepare([example], tuned.tokenizer).columns["input_ids"]
+    written = task.written(example, tuned.tokenizer)
+    assert len(written) == len(ids) == 6 and not written[0] and not written[-1]
+    for token, piece in zip(tuned.tokenizer.convert_ids_to_tokens(ids)[1:-1], written[1:-1], strict=True):
+        assert token in ("[UNK]", piece.lower(), f"##{piece.lower()}")
+
+
 def test_special_tokens_are_never_taken_away(bert_cnn) -> None:
     tuned, _ = bert_cnn
     ids = tuned.tokenizer("rain and sun")["input_ids"]
@@ -184,6 +205,22 @@ def test_a_class_that_train_lacks_is_reported_and_nothing_fails() -> None:
     assert result.scores["accuracy"] == 0.5 and "news" in str(result.report)
 
 
+def test_text_that_was_split_is_read_as_it_was_split(data, tmp_path, capsys) -> None:
+    rows = ["下雨 了 ， 气温 3.5% iPhone\tweather", "进球 了 ！ C++ 比分 2:1\tsport"] * 6
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train", "dev"):
+        (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n", encoding="utf-8")
+    command = ["train", "--model", "TextCNN", "--data", str(folder), "--output", str(tmp_path / "out"), "--split"]
+    assert main([*command, "--epochs", "2", "--minimum", "1", "--option", "filters=8", "embedding=16"]) == 0
+    capsys.readouterr()
+    assert main(["predict", "--model", str(tmp_path / "out"), "--text", "C++ 比分 3.5% 不知道", "--why"]) == 0
+    (one,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [each["token"] for each in one["why"]] == ["C++", "比分", "3.5%", "不知道"]
+    vocabulary = set(FineTuned.load(tmp_path / "out").tokenizer.get_vocab())
+    assert vocabulary == {"[PAD]", "[UNK]", *" ".join(row.split("\t")[0] for row in rows).split()}
+
+
 def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> None:
     write_dataset(data["classification"], tmp_path / "data")
     command = ["train", "--model", "TextCNN", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
@@ -207,7 +244,7 @@ def test_the_command_trains_predicts_and_evaluates(data, tmp_path, capsys) -> No
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "default", "--words"], "--words or --characters is for the text classifiers of the zoo"),
+        (["--model", "default", "--words"], "--words, --split or --characters is for the text classifiers of the zoo"),
         (["--model", "TextCNN", "--seeds", "2"], "go with --model all"),
         (["--model", "TextCNN", "--option", "filters"], "a name, an equals sign and a value"),
         (["--model", "TextCNN", "--option", "filter=3"], "TextCNN has no option filter"),

@@ -312,7 +312,7 @@ def test_a_line_that_is_no_json_is_named(trained, tmp_path, capsys) -> None:
         ("a.jsonl", '{"text": "rain"}\n' * 600 + '{"text": null}\n', "Line 601 of 'FILE' has no text"),
         ("a.jsonl", '{"text": ["rain", "sun"]}\n', "Line 1 of 'FILE' has a list as text"),
         ("a.jsonl", '{"text": 5}\n', "Line 1 of 'FILE' has an int as text"),
-        ("a.jsonl", "5\n", "Line 1 of 'FILE' is an int; a dictionary with text"),
+        ("a.jsonl", "5\n", "Line 1 of 'FILE' is an int; a text is expected"),
         (
             "a.csv",
             'text,other\n"rain,\nsun",1\nrain\n',

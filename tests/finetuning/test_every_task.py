@@ -385,7 +385,7 @@ def test_a_second_text_is_taken_where_nobody_knows_what_the_model_was_trained_on
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("classification", [3], "Input 0 is an int; a dictionary with text, and pair if you like is expected"),
+        ("classification", [3], "Input 0 is an int; a text is expected"),
         ("classification", ["a", {"pair": "b"}], "Input 1 has no text"),
         (
             "classification",

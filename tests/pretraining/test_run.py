@@ -1,7 +1,11 @@
 """From text to a model: the losses of transformers, runs that go on, faults that are said."""
 
 import dataclasses
+import errno
+import io
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +40,56 @@ def weights(model):
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def full_disk_at(monkeypatch, name):
+    """From now on the disk takes no more than half of the file with this name, whichever library writes it."""
+    import safetensors.torch
+    from transformers import PreTrainedTokenizerBase
+
+    said = []
+    write, open_, save, save_file = (
+        Path.write_bytes, Path.open, PreTrainedTokenizerBase.save_pretrained, safetensors.torch.save_file
+    )  # fmt: skip
+
+    def written(path, content):
+        if path.name in (name, f"{name}.part"):
+            write(path, content[: len(content) // 2])
+            said.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    class Half(io.BytesIO):
+        def write(self, content):
+            said.append(name)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def opened(path, *arguments, **options):
+        return Half() if path.name == name and arguments[:1] == ("wb",) else open_(path, *arguments, **options)
+
+    def saved(tokenizer, folder, *arguments, **options):
+        if name == "tokenizer.json":
+            write(Path(folder) / name, b"half")
+            said.append(folder)
+            raise Exception("No space left on device (os error 28)")
+        return save(tokenizer, folder, *arguments, **options)
+
+    def saved_file(tensors, path, *arguments, **options):
+        if Path(path).name == name:
+            write(Path(path), b"half")
+            said.append(path)
+            raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+        return save_file(tensors, path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "write_bytes", written)
+    monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(PreTrainedTokenizerBase, "save_pretrained", saved)
+    monkeypatch.setattr(safetensors.torch, "save_file", saved_file)
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +304,90 @@ def test_a_finished_run_is_not_overwritten(done, corpus, small) -> None:
     with pytest.raises(TrainingError, match="has a pretraining run already"):
         pretrain(corpus, small, vocabulary=400, output=folder, **RUN)
     assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_a_finished_run_that_is_resumed_is_read(corpus, small, tmp_path) -> None:
+    options = {"vocabulary": 400, "output": tmp_path / "out", **RUN}
+    first = pretrain(corpus, small, **options)
+    before = files(tmp_path / "out")
+    again = pretrain(corpus, small, resume=True, save_every=2, **options)
+    assert files(tmp_path / "out") == before
+    assert again.history is None and again.card["kept"] == first.card["kept"]
+    assert same(weights(again.model), weights(first.model)) and again.dev.tokens == first.dev.tokens
+    with pytest.raises(TrainingError, match=r"another recipe|other choices"):
+        pretrain(corpus, small, resume=True, **{**options, "steps": 8})
+    assert files(tmp_path / "out") == before
+
+
+def test_a_run_that_was_stopped_leaves_a_model_to_use(corpus, small, tmp_path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt, match=r"has nothing yet|there is no best model yet"):
+        pretrain(corpus, small, vocabulary=400, output=folder, watchers=[StopAt(2)], **RUN)
+    with pytest.raises(ModelFilesError, match=r"has no model yet.*--resume"):
+        load_pretrained(folder)
+    with pytest.raises(KeyboardInterrupt, match="has the best model so far"):
+        pretrain(corpus, small, vocabulary=400, output=folder, resume=True, watchers=[StopAt(4)], **RUN)
+    stopped = load_pretrained(folder)
+    assert stopped.card["finished"] is False and "kept" not in stopped.card
+    assert len(AutoTokenizer.from_pretrained(folder)) == len(stopped.tokenizer) == 400
+    assert len(stopped.fill_mask("the [MASK] is here.")) == 5
+    done = pretrain(corpus, small, vocabulary=400, output=folder, resume=True, **RUN)
+    assert done.card["finished"] is True and load_pretrained(folder).card["kept"] == done.card["kept"]
+
+
+def test_probes_of_a_run_that_went_back_are_there_once(corpus, small, tokenizer, tmp_path) -> None:
+    text = "the [MASK] is here."
+    options = {"tokenizer": tokenizer, "output": tmp_path / "out", **RUN}
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(corpus, small, probes=Probes([text]), watchers=[StopAt(5)], **options)
+    for folder in (tmp_path / "out" / "checkpoints").iterdir():
+        if not folder.name.endswith("0"):
+            shutil.rmtree(folder)  # as if it had been killed before it wrote them
+    with (tmp_path / "out" / "probes.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 3, "te')  # and within a line
+    resumed = Probes([text])
+    pretrain(corpus, small, probes=resumed, resume=True, **options)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "probes.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["step"] for row in rows] == [row["step"] for row in resumed.rows] == [3, 6]
+
+
+FULL = {
+    "choices.json": r"^choices\.json of the run cannot be written to",
+    "tokenizer.json": "^The tokenizer cannot be written to",
+    "tokens.bin": "^The tokens of the corpus cannot be written to",
+    "pretraining.json": r"^pretraining\.json of the run cannot be written to",
+    "probes.jsonl": "^What was guessed for the probes cannot be written to",
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_disk_is_one_sentence(corpus, small, tmp_path, monkeypatch, name) -> None:
+    folder = tmp_path / "out"
+    said = full_disk_at(monkeypatch, name)
+    options = {"vocabulary": 400, "output": folder, **RUN}
+    with pytest.raises(
+        TrainingError, match=rf"{FULL[name]} .*: its disk is full \(.*No space left.*\)\. Free some space"
+    ):
+        pretrain(corpus, small, probes=Probes(["the [MASK] is here."]), **options)
+    assert said and not [path for path in folder.rglob("*") if path.suffix == ".part" and any(path.iterdir())]
+    monkeypatch.undo()
+    resumed = pretrain(corpus, small, probes=Probes(["the [MASK] is here."]), resume=True, **options)
+    whole = pretrain(corpus, small, probes=Probes(["the [MASK] is here."]), **{**options, "output": tmp_path / "whole"})
+    assert same(weights(resumed.model), weights(whole.model))
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(done, tmp_path, monkeypatch) -> None:
+    result, _, _ = done
+    result.save(tmp_path / "model")
+    before = files(tmp_path / "model")
+    for name, half in (("half.safetensors", True), ("tokenizer.json", False)):
+        full_disk_at(monkeypatch, name)
+        with pytest.raises(TrainingError, match="its disk is full"):
+            result.save(tmp_path / "model", half=half)
+        monkeypatch.undo()
+        assert files(tmp_path / "model") == before and result.tokenizer.model_max_length == 512
 
 
 def test_no_folder_of_ours(tmp_path) -> None:

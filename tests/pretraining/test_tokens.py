@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from course_lib.datasets import Document
-from course_lib.errors import DataError
+from course_lib.errors import DataError, TrainingError
 from course_lib.pretraining import open_tokens, tokenize, write_tokens
 from course_lib.wordpiece import train_wordpiece
 
@@ -86,5 +86,5 @@ def test_damaged_and_foreign_tokens_are_refused(corpus, tokenizer, tmp_path) -> 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(corpus, tokenizer, tmp_path) -> None:
     (tmp_path / "file").write_text("here", encoding="utf-8")
-    with pytest.raises(DataError, match="cannot be written to"):
+    with pytest.raises(TrainingError, match="cannot be written to"):
         write_tokens(corpus.documents, tokenizer, tmp_path / "file" / "tokens")
