@@ -125,7 +125,7 @@ def test_keys_choose_as_clicks_do(page, notebook: Path) -> None:
         layer.focus()
         page.wait_for_timeout(1500)  # else the browser takes two keys for the beginning of one word
         page.keyboard.press(str(number))
-        page.locator(f"[data-attention-picture] img[alt*='layer {number}, head 3']").wait_for()
+        page.locator(f"[data-attention-picture] img[alt*='layer {number}, head']").wait_for()
     for word in ("cat", "猫"):
         page.locator(".widget-toggle-button", has_text=word).focus()
         page.keyboard.press("Space")
