@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ class TensorBoard(Watcher):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._writer: Any = None
+        self._hook = threading.excepthook
 
     def begin(self, steps: int | None, done: int) -> None:
         """Open the file."""
@@ -106,6 +108,7 @@ class TensorBoard(Watcher):
 
         with self._writing():
             self._writer = SummaryWriter(str(self.folder), purge_step=done + 1 if done else None)
+        self._hook, threading.excepthook = threading.excepthook, self._of_thread
 
     def step(self, step: Step) -> None:
         """Loss and rate."""
@@ -124,8 +127,17 @@ class TensorBoard(Watcher):
     def end(self) -> None:
         """Close the file."""
         if self._writer is not None:
-            with self._writing():
-                self._writer.close()
+            try:
+                with self._writing():
+                    self._writer.close()
+            finally:
+                threading.excepthook = self._hook
+
+    def _of_thread(self, failed: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread, and raises what that met in the next call: it need not be printed as well."""
+        of_its_thread = type(failed.thread).__name__ == "_AsyncWriterThread"
+        if not (of_its_thread and failed.exc_value is not None and disk.fault_of(failed.exc_value)):
+            self._hook(failed)
 
     def _writing(self) -> AbstractContextManager[None]:
         return disk.writing("The event files of TensorBoard", self.folder, disk.GO_ON)

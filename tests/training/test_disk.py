@@ -228,3 +228,37 @@ def test_a_model_of_ours_is_saved_whole_or_not_at_all(tmp_path, monkeypatch) -> 
     with pytest.raises(TrainingError, match=r"its disk is full .*Free some space there, or give another folder\."):
         save_model(model, tmp_path)
     assert files(tmp_path) == before and not list(tmp_path.rglob("*part"))
+
+
+_BOARD = """
+import resource, sys, threading
+sys.path.insert(0, sys.argv[2])
+from tiny import Tiny, batches, dev_batches
+from course_lib.errors import TrainingError
+from course_lib.training import TensorBoard, fit
+
+hook = threading.excepthook
+limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+board = TensorBoard(sys.argv[1])
+step = board.step
+
+def full_from_the_third(one):
+    if one.step == 3:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, limit[1]))
+    step(one)
+
+board.step = full_from_the_third
+try:
+    fit(Tiny(), batches(), dev_batches(), epochs=3, watchers=[board])
+except TrainingError as error:
+    print("said:", error)
+print("as before:", threading.excepthook is hook)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a limit for the size of files")
+def test_a_full_disk_under_tensorboard_is_one_sentence_and_no_traceback_of_its_thread(tmp_path) -> None:
+    here = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", _BOARD, str(tmp_path), here], capture_output=True, text=True)
+    assert "said: The event files of TensorBoard cannot be written to" in done.stdout, done
+    assert "as before: True" in done.stdout and "Traceback" not in done.stderr, done.stderr
