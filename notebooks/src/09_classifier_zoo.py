@@ -153,6 +153,22 @@ print(f"ours, dev: {ours[0]} to {ours[-1]}, median {ours[len(ours) // 2]}")
 # Less than half are: the median is 19. It matters, because that repository pads every text to 32. Of a text of
 # 19, two fifths of what its models read is padding. Ours come in batches of about equal length.
 #
+# ### Or words
+#
+# English has blanks between its words. There a token is a word, in lower case, and each mark by itself (`--words`;
+# for such text it is the default). Chinese has none. Who wants words splits the text first, by another tool, into
+# words with blanks between them. The repository then wants `--word True`, and this course `--split`: a token is
+# what stands between two blanks, just as it stands. **Predict** what the three ways make of `3.5%`.
+
+# %%
+split = "苹果 发布 新 iPhone ， 涨价 3.5%"
+for unit in ("characters", "words", "split"):
+    print(f"{unit}:", *make_vocabulary([split], unit, minimum=1).tokenize(split), sep=" | ")
+
+# %% [markdown]
+# Whoever split this text meant `3.5%` and `iPhone` to be one word each, and a file of vectors for words has its rows
+# under these names.
+#
 # ### Vectors for characters
 #
 # A model over word vectors begins with a table, a row of E numbers for each token. The rows may begin at

@@ -32,7 +32,7 @@ found = {"before": faults(), "held_before": held()}
 with freed_memory_kept():
     faults()  # what it gets once
     found |= {"within": faults(), "held_within": held()}
-found |= {"after": faults(), "held_after": held()}
+found["held_after"] = held()
 print(json.dumps(found))
 """
 
@@ -44,7 +44,6 @@ def test_what_a_step_has_freed_the_next_one_finds() -> None:
     done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert found["within"] * 10 < found["before"], found  # a page that is there interrupts nobody
-    assert found["after"] * 2 > found["before"], found
     assert found["held_after"] < found["held_within"] - 30_000_000, found  # the system has it back
 
 
