@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 UNITS = ("characters", "words", "split")
-_CALLED = {"characters": "characters", "words": "words", "split": "words"}
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
 
@@ -76,7 +75,7 @@ def make_vocabulary(
     kept = sorted((token for token, count in counts.items() if count >= minimum), key=lambda t: (-counts[t], t))[:most]
     if not kept:
         raise DataError(
-            f"None of the {len(counts):,} {_CALLED[unit]} of {len(texts):,} texts occurs {minimum} times: give more texts, or a lower minimum."
+            f"None of the {len(counts):,} {'words' if unit == 'split' else unit} of {len(texts):,} texts occurs {minimum} times: give more texts, or a lower minimum."
         )
     tokens = {token: number for number, token in enumerate([PADDING, UNKNOWN, *kept])}
     return _wrapped(_tokenizer(tokens, unit, splitter.normalizer is not None))

@@ -30,9 +30,9 @@ from course_lib.errors import CourseError, DataError
 from course_lib.finetuning.classifiers import check_frozen, encoder_of, train_classifier, unknown_note
 from course_lib.finetuning.languages import LanguageWarning, poor_match
 from course_lib.finetuning.tasks import check_dataset
-from course_lib.finetuning.tuned import FineTuned, fingerprint, is_finished
+from course_lib.finetuning.tuned import CARD, FineTuned, fingerprint
 from course_lib.plots import Picture, Table
-from course_lib.training import disk
+from course_lib.training import disk, is_finished
 
 _RUN = "leaderboard_run.json"
 _COLUMNS = (
@@ -259,7 +259,7 @@ def _run(
         found = json.loads(done.read_text(encoding="utf-8"))
         training.check_made_from(done.parent, found.get("made_from", {}), made_from)
         return found
-    if folder is not None and is_finished(folder):
+    if folder is not None and is_finished(folder / CARD):
         if not resume:
             raise DataError(f"'{folder}' has a trained model already; give another folder, or go on with resume.")
         shutil.rmtree(folder)  # trained, but its seconds were not kept

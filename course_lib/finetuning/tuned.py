@@ -260,8 +260,7 @@ class FineTuned:
         return folder
 
     def _write_card(self, folder: Path, then: str = disk.ELSEWHERE, **more: Any) -> None:
-        with disk.whole_files(folder, "The tokenizer", then) as part:
-            self.tokenizer.save_pretrained(part)
+        training.save_tokenizer(self.tokenizer, folder, then)
         card = {
             "task": self.task.name,
             "labels": self.task.labels,
@@ -369,7 +368,7 @@ def fine_tune(
         "reading": dataclasses.asdict(kind.reading), "batch_size": batch_size, "batch_tokens": batch_tokens,
         "train_layers": train_layers, "class_weights": class_weights, "seed": seed, **(made_from or {}),
     }  # fmt: skip
-    if folder is not None and is_finished(folder):
+    if folder is not None and training.is_finished(folder / CARD):
         if not resume:
             raise TrainingError(f"'{folder}' has a trained model already; give another folder, or remove it first.")
         return _finished(folder, data, recipe, origin)
@@ -477,17 +476,6 @@ class _Beside(Watcher):
     def begin(self, steps: int | None, done: int) -> None:
         """Only now is it known that the folder is this run's."""
         self.tuned._write_card(self.folder, disk.GO_ON, **self.card, finished=False)
-
-
-def is_finished(folder: Path) -> bool:
-    """Has a run of `fine_tune` come to its end here? One that was stopped has a card too, which says so."""
-    card = folder / CARD
-    if not card.is_file():
-        return False
-    try:
-        return bool(json.loads(card.read_text(encoding="utf-8")).get("finished", True))
-    except (ValueError, AttributeError):  # damaged: whoever loads it is told
-        return True
 
 
 def _has_weights(folder: Path) -> bool:

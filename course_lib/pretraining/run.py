@@ -164,7 +164,7 @@ class Pretrained:
         longest = self.tokenizer.model_max_length
         self.tokenizer.model_max_length = min(longest, self.model.config.max_position_embeddings)
         try:
-            _write_tokenizer(folder, self.tokenizer)
+            training.save_tokenizer(self.tokenizer, folder)
         finally:
             self.tokenizer.model_max_length = longest
         _write(folder / _CARD, self.card)
@@ -244,7 +244,7 @@ def pretrain(
     if folder is not None:
         training.prepare_output(folder, resume=resume)
         _same_choices(folder, choices, resume)
-        if resume and _is_finished(folder):
+        if resume and training.is_finished(folder / _CARD):
             return _finished(folder, recipe)
     train_corpus, dev_corpus = corpus.split(dev) if isinstance(dev, float) else (corpus, dev)
     tokenizer = _tokenizer(tokenizer, model, train_corpus, vocabulary, lowercase, folder)
@@ -309,7 +309,7 @@ class _Beside(Watcher):
 
     def begin(self, steps: int | None, done: int) -> None:
         """Only now is it known that the folder is this run's."""
-        _write_tokenizer(self.folder, self.tokenizer, disk.GO_ON)
+        training.save_tokenizer(self.tokenizer, self.folder, disk.GO_ON)
         _write(self.folder / _CARD, {**self.card, "finished": False}, disk.GO_ON)
 
 
@@ -336,16 +336,6 @@ def load_pretrained(folder: str | Path) -> Pretrained:
         )
     model = (BertForPreTraining if pairs else BertForMaskedLM).from_pretrained(folder).eval()
     return Pretrained(model, pretrained.load_tokenizer(str(folder)), None, card)
-
-
-def _is_finished(folder: Path) -> bool:
-    """Has a run come to its end here? A damaged card is for whoever loads it to complain of."""
-    try:
-        return bool(json.loads((folder / _CARD).read_text(encoding="utf-8")).get("finished", True))
-    except FileNotFoundError:
-        return False
-    except (ValueError, AttributeError):
-        return True
 
 
 def _finished(folder: Path, recipe: Recipe) -> Pretrained:
@@ -397,7 +387,7 @@ def _tokenizer(
             return BertTokenizer.from_pretrained(folder)  # as a folder without a model's config.json yet
         made = train_wordpiece((s for d in corpus.documents for s in d.sentences), size, lowercase=lowercase)
         if folder is not None:
-            _write_tokenizer(folder, made)
+            training.save_tokenizer(made, folder)
     return made
 
 
@@ -485,11 +475,6 @@ def _save_half(model: nn.Module, folder: Path) -> None:
         path, half = part / "model.safetensors", part / "half.safetensors"
         save_file({name: w.half() for name, w in load_file(path).items()}, half, metadata={"format": "pt"})
         half.replace(path)
-
-
-def _write_tokenizer(folder: Path, tokenizer: Any, then: str = disk.ELSEWHERE) -> None:
-    with disk.whole_files(folder, "The tokenizer", then) as part:
-        tokenizer.save_pretrained(part)
 
 
 def _write(path: Path, content: Any, then: str = disk.ELSEWHERE) -> None:

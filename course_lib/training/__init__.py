@@ -14,7 +14,14 @@ interrupts.py   Ctrl-C
 watching.py     progress bar, live plot, TensorBoard
 """
 
-from course_lib.training.checkpoints import check_made_from, has_checkpoints, prepare_output, save_model
+from course_lib.training.checkpoints import (
+    check_made_from,
+    has_checkpoints,
+    is_finished,
+    prepare_output,
+    save_model,
+    save_tokenizer,
+)
 from course_lib.training.evaluation import Evaluation, default_scores, evaluate, logits_and_labels
 from course_lib.training.history import Record, Step, Training
 from course_lib.training.loop import fit, versions
@@ -46,12 +53,14 @@ __all__ = [
     "fit",
     "has_checkpoints",
     "is_alone",
+    "is_finished",
     "is_main_process",
     "is_sharded",
     "logits_and_labels",
     "on_accelerator",
     "prepare_output",
     "save_model",
+    "save_tokenizer",
     "set_seed",
     "versions",
 ]

@@ -136,6 +136,26 @@ def save_model(model: nn.Module, folder: Path, then: str = disk.ELSEWHERE) -> No
             save_tensors(model, str(part / "model.safetensors"), metadata={"format": "pt"})
 
 
+def save_tokenizer(tokenizer: Any, folder: Path, then: str = disk.ELSEWHERE) -> None:
+    """The files of a tokenizer, beside its model's. Never half.
+
+    Raises:
+        TrainingError: as in `save_model`.
+    """
+    with disk.whole_files(folder, "The tokenizer", then) as part:
+        tokenizer.save_pretrained(part)
+
+
+def is_finished(card: Path) -> bool:
+    """Has the run that wrote this card come to its end? One that was stopped has a card too, which says so."""
+    if not card.is_file():
+        return False
+    try:
+        return bool(json.loads(card.read_text(encoding="utf-8")).get("finished", True))
+    except (ValueError, AttributeError):  # damaged: whoever loads it is told
+        return True
+
+
 def best_weights(folder: Path) -> dict[str, Any]:
     """The state dict that a checkpoint has where its own weights are not the best.
 
