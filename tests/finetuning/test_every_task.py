@@ -104,6 +104,11 @@ def test_the_tokens_behind_the_answer_for_a_pair_begin_at_its_score(tuned) -> No
     assert one["why"][0]["token"] == "rain" and one["why"][0]["effect"] == pytest.approx(fall, abs=1e-5)
 
 
+def test_an_unknown_word_of_either_text_is_named_as_it_was_written(tuned) -> None:
+    (one,) = tuned["next-sentence"].predict(("rain \U0001f99c", "\U0001f98a sun"), why=True)
+    assert [each["token"] for each in one["why"]] == ["rain", "\U0001f99c", "\U0001f98a", "sun"]
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_predictions_do_not_depend_on_their_neighbours(tuned, name) -> None:
     def close(one, other):
