@@ -15,6 +15,7 @@ from course_lib.exercises.tensors import (
     as_tensor,
     close,
     combined,
+    expect_by_hand,
     expect_equal,
     expect_shape,
     hidden_and_mask,
@@ -142,6 +143,7 @@ def layer_norm(answer: Any) -> str:
         right = torch.nn.functional.layer_norm(x, (width,), scale, shift, eps)
         found = f"{where} the numbers do not agree"
         expect_equal(got, right, found, _wrong_norms(x, scale, shift, eps))
+    expect_by_hand(answer, (x, scale, shift, eps), "layer_norm")
     return "Each vector by itself: no neighbour and no padding has a say, unlike in batch normalisation."
 
 
@@ -348,6 +350,7 @@ def gelu(answer: Any) -> str:
         worst = (got - right.double()).abs().nan_to_num(math.inf).argmax()
         at = f"For x = {x.flatten()[worst]:.3f} you gave {got.flatten()[worst]:.5f}, and {right.flatten()[worst]:.5f} is right"  # fmt: skip
         expect_equal(got, right, at, _wrong_gelus(x), "it is the largest difference. Compare with x / 2 * (1 + erf(x / √2)), term by term")  # fmt: skip
+    expect_by_hand(answer, (x,), "gelu")
     return "It has its lowest point, -0.17, near x = -0.75: a little below 0 GELU lets something through, ReLU nothing."
 
 

@@ -23,27 +23,30 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NOTEBOOK = "01_bert_outputs"
-CLS, SEP, PAD, UNK = 101, 102, 0, 100
 
 
 @exercise(_NOTEBOOK, "Count the real tokens")
 def count_tokens(answer: Any) -> str:
     """answer(input_ids (B, T), attention_mask (B, T)) -> (B,): tokens that are neither padding nor [CLS] nor [SEP]."""
-    for ids, mask in _batches():
+    from course_lib import pretrained
+
+    tokenizer = pretrained.load_tokenizer()  # the reader's: with another vocabulary [CLS] has another id
+    cls, sep, unk = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id
+    for ids, mask in _batches(cls, sep, tokenizer.pad_token_id, unk):
         texts, tokens = ids.shape
         real = mask.bool()
-        inside = ((ids != CLS) & (ids != SEP) & real).sum(1)
+        inside = ((ids != cls) & (ids != sep) & real).sum(1)
         where = f"For input_ids = {ids.tolist()}"
         mistakes = {
             "padding is out, but [CLS] and [SEP] are still in": mask.sum(1),
             "you counted every position, padding included: attention_mask is 0 there": inside * 0 + tokens,
-            "[CLS] and [SEP] are out, but padding is still in: attention_mask is 0 there": ((ids != CLS) & (ids != SEP)).sum(1),
+            "[CLS] and [SEP] are out, but padding is still in: attention_mask is 0 there": ((ids != cls) & (ids != sep)).sum(1),
             "you subtracted 2 from every text. A pair of texts has two [SEP], so 3 special tokens: look at the ids": mask.sum(1) - 2,
-            "[SEP] is out, but [CLS] is still in": ((ids != SEP) & real).sum(1),
-            "[CLS] is out, but [SEP] is still in": ((ids != CLS) & real).sum(1),
-            "you counted the special tokens: the others are wanted": ((ids == CLS) | (ids == SEP)).sum(1),
+            "[SEP] is out, but [CLS] is still in": ((ids != sep) & real).sum(1),
+            "[CLS] is out, but [SEP] is still in": ((ids != cls) & real).sum(1),
+            "you counted the special tokens: the others are wanted": ((ids == cls) | (ids == sep)).sum(1),
             "you counted the padding: attention_mask is 1 where a token is real": (~real).sum(1),
-            f"you left out [UNK], {UNK}, too: it stands for a real word. Only padding, {CLS} and {SEP} go": ((ids > SEP) & real).sum(1),
+            f"you left out [UNK], {unk}, too: it stands for a real word. Only padding, {cls} and {sep} go": ((ids != cls) & (ids != sep) & (ids != unk) & real).sum(1),
         }  # fmt: skip
         got = as_tensor(answer(ids, mask), where, "return a tensor with one number a text")
         shapes = {
@@ -58,7 +61,7 @@ def count_tokens(answer: Any) -> str:
     return "Right for single texts, pairs, padding and a batch of one."
 
 
-def _batches() -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(cls: int, sep: int, pad: int, unk: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of ids: padding and a pair, which has two separators; a batch of one; short texts; an unknown word.
 
     In the first, each known mistake gives other numbers.
@@ -66,19 +69,23 @@ def _batches() -> Iterator[tuple[Tensor, Tensor]]:
     import torch
 
     generator = seeded(5)
+    special = torch.tensor([cls, sep, pad, unk])
+    words = torch.arange(1000, 30000)
+    words = words[~torch.isin(words, special)]
     for lengths in ((5, (1, 2), 3), (3,), (2, 7), (3, 1)):
         rows = []
         for length in lengths:
             parts = length if isinstance(length, tuple) else (length,)
-            row = [CLS]
+            row = [cls]
             for part in parts:
-                row += [*torch.randint(1000, 30000, (part,), generator=generator).tolist(), SEP]
+                drawn = torch.randint(len(words), (part,), generator=generator)
+                row += [*words[drawn].tolist(), sep]
             rows.append(row)
         if lengths == (3, 1):
-            rows[0][2] = UNK
+            rows[0][2] = unk
         width = max(map(len, rows))
-        ids = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
-        yield ids, (ids != PAD).long()
+        ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
+        yield ids, (ids != pad).long()
 
 
 @exercise(_NOTEBOOK, "Count the parameters of one layer")

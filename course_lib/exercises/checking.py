@@ -122,6 +122,8 @@ class _Tried:
             # A copy: a function that writes into its input must not change what the check compares with.
             self.given = copy.deepcopy(args)
             result = self.function(*self.given)
+        except Mistake:  # of something that the check has put in place of a function
+            raise
         except Exception as error:
             raise Mistake(f"{called} raised {_named(error)}.{self._failing_line(error)}") from error
         if result is ...:

@@ -26,6 +26,7 @@ def same_answers(answer: Any) -> str:
     a = torch.tensor([[1.0, -2.0, 3.0], [0.5, 0.0, -1.0]])
     nan = a.clone()
     nan[0, 1] = float("nan")
+    flat = a[0].clone()
     near, far, below = a + 1e-6, a.clone(), a.clone()
     far[1, 2] += 0.01
     below[1, 2] -= 0.01
@@ -37,7 +38,10 @@ def same_answers(answer: Any) -> str:
         ("the same with tolerance 0.1", a, below, 0.1, True),
         ("differences of +1 and -1, whose sum is 0", a[:1, :2], a[:1, :2] + torch.tensor([1.0, -1.0]), 1e-4, False),
         ("a nan on one side", a, nan, 1e-4, False),
+        ("a nan on the other side", nan, a, 1e-4, False),
+        ("a nan on both sides, at the same place", nan, nan.clone(), 1e-4, False),
         ("shapes (2, 3) and (1, 3), which would broadcast", a[:1].repeat(2, 1), a[:1], 1e-4, False),
+        ("shapes (1, 3) and (3,), as many numbers", a[:1], flat, 1e-4, False),
         ("numbers of 1000 that differ by 0.005", torch.full((1, 2), 1000.0), torch.full((1, 2), 1000.005), 1e-4, False),
         ("equal tensors and no tolerance", a, a.clone(), 0.0, True),
     ]
@@ -57,6 +61,9 @@ def same_answers(answer: Any) -> str:
             "the same with tolerance 0.1": "True is wanted: use the tolerance that was given",
             "differences of +1 and -1, whose sum is 0": "False is wanted: differences must not cancel. Take abs before you add or take the mean",
             "a nan on one side": "False is wanted: every comparison with nan is false, so ask whether the difference is small, not whether it is large",
+            "a nan on the other side": "False is wanted here as well: it does not matter which of the two has it",
+            "a nan on both sides, at the same place": "False is wanted: what is no number is no answer, and nothing can be said of it. equal_nan stays False",
+            "shapes (1, 3) and (3,), as many numbers": "False is wanted: as many numbers are not the same shape. Compare the shapes, not their numbers of elements",
             "shapes (2, 3) and (1, 3), which would broadcast": "False is wanted: torch repeats the smaller one silently. Compare the shapes first",
             "numbers of 1000 that differ by 0.005": "False is wanted: torch.allclose also allows a share of the number, rtol=1e-5. Give rtol=0 as well",
             "equal tensors and no tolerance": "True is wanted: no number differs by more than 0. Take <=, not <",
@@ -73,17 +80,20 @@ def count_layers(answer: Any) -> str:
     """answer(graph) -> how many attention layers an ONNX graph has: its Softmax operations."""
     from onnx import helper
 
-    for layers, others in ((5, 7), (2, 5), (12, 30), (0, 4), (1, 3)):
-        kinds = ["Softmax", "MatMul", "MatMul"] * layers + ["Add", "Relu"] * others
+    # Linear layers are products too, so half of the products is not the number of layers.
+    for layers, others, linear in ((5, 7, 9), (2, 5, 13), (12, 30, 1), (0, 4, 3), (1, 3, 6)):
+        kinds = ["Softmax", "MatMul", "MatMul"] * layers + ["Add", "Relu"] * others + ["MatMul"] * linear
         nodes = [helper.make_node(kind, [f"x{i}"], [f"x{i + 1}"]) for i, kind in enumerate(kinds)]
         got = one_number(answer(helper.make_graph(nodes, "g", [], [])))
-        where = f"For a graph with {layers} Softmax, {2 * layers} MatMul and {2 * others} other operations"
+        products = 2 * layers + linear
+        where = f"For a graph with {layers} Softmax, {products} MatMul and {2 * others} other operations"
         expect(got is not None, f"{where} your function gave no number. Count, and return the count.")
         if got == layers:
             continue
         wrong = {
             "you counted all operations": len(nodes),
-            "you counted the products. Attention has two of them, and a softmax": 2 * layers,
+            "you counted the products. Attention has two of them, and a softmax; linear layers have them too": products,
+            "you halved the products. Attention has two of them, but linear layers are products too": products // 2,
             "you counted the kinds of operations": len(set(kinds)),
             "you counted what is no softmax": len(nodes) - layers,
             "you said whether there is one. How many is wanted": int(layers > 0),

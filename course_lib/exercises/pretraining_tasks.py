@@ -9,6 +9,7 @@ from course_lib.exercises.checking import Mistake, describe, exercise, expect
 from course_lib.exercises.tensors import (
     advised,
     as_tensor,
+    expect_by_hand,
     expect_equal,
     expect_shape,
     judge,
@@ -201,6 +202,7 @@ def word_loss(answer: Any) -> str:
         }
         expect_shape(got, (), where, "one number", shapes)
         expect_equal(got, _loss(logits, labels), f"{where} you gave {got.item():.4g}; {_loss(logits, labels).item():.4g} is right", _wrong_losses(logits, labels))  # fmt: skip
+    expect_by_hand(answer, (logits, labels), "cross_entropy", "nll_loss")
     return "The same as F.cross_entropy(logits.flatten(0, 1), labels.flatten()), which leaves out -100 by itself."
 
 

@@ -144,6 +144,29 @@ def advised(words: str) -> Iterator[None]:
         raise
 
 
+def expect_by_hand(answer: Callable[..., Any], given: tuple[Any, ...], *names: str) -> None:
+    """A `Mistake` if a right answer calls one of these functions of torch.nn.functional, or a layer that does."""
+    import torch.nn.functional as functions
+
+    def refusing(name: str) -> Callable[..., Any]:
+        def refused(*args: Any, **kwargs: Any) -> Any:
+            raise Mistake(
+                f"The numbers are right, but they come from torch's own {name}. Here it is to be written by hand, from the "
+                "formula: the ready function is what to compare with afterwards."
+            )
+
+        return refused
+
+    before = {name: getattr(functions, name) for name in names}
+    try:
+        for name in names:
+            setattr(functions, name, refusing(name))
+        answer(*given)
+    finally:
+        for name, function in before.items():
+            setattr(functions, name, function)
+
+
 def judge(
     answer: Any,
     cases: Sequence[tuple[Any, ...]],

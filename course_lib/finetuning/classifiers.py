@@ -9,11 +9,13 @@ What comes back is what `fine_tune` gives: it evaluates, predicts and saves itse
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from course_lib import training
@@ -115,6 +117,7 @@ def train_classifier(
     origin = {
         "model": name, "unit": unit, "minimum": minimum, "most": most, "vectors": None if vectors is None else str(vectors),
         "options": {key: str(value) for key, value in (options or {}).items()}, "teachers": len(teachers), "temperature": temperature,
+        "weights of the teachers": ", ".join(_digest(teacher.model) for teacher in teachers),
     }  # fmt: skip
     training.set_seed(seed)
     built: dict[str, Any] = dict(options or {})
@@ -205,6 +208,14 @@ def unknown_note(tuned: FineTuned, data: Any, choices: Mapping[str, Any]) -> tup
         left_out += f", or are not among its {most:,} most frequent tokens,"
         more = more.rstrip(",") + ", or a larger --most,"
     return (f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more.",)
+
+
+def _digest(model: nn.Module) -> str:
+    """Twelve letters that are others for other weights."""
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[Any]) -> tuple[Any, Any]:

@@ -93,7 +93,11 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stride", type=int, default=128, help="tokens that two windows share (128)")
     parser.add_argument("--language", choices=("en", "zh"), default="en", help="by whose rules answers are compared")
     parser.add_argument("--streaming", action="store_true", help="do not hold the examples; needs --steps")
-    parser.add_argument("--tensorboard", action="store_true", help="event files in OUTPUT/tensorboard")
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="event files in OUTPUT/tensorboard (with --model all, in each model's folder)",
+    )
     parser.add_argument("--columns", nargs="+", metavar="OURS=THEIRS", help="names of columns: text=body label=gold")
     zoo = parser.add_argument_group("for a text classifier of the zoo")
     zoo.add_argument("--encoder", help="of bert, bert_CNN, ...: default, a name on the hub, or a folder")
@@ -331,6 +335,7 @@ def _compare(arguments: argparse.Namespace, data: Any, shared: dict[str, Any]) -
         seeds=seeds,
         output=arguments.output,
         resume=arguments.resume,
+        tensorboard=arguments.tensorboard,
         say=lambda line: print(line, file=sys.stderr, flush=True),
         progress=True,
         **{**_zoo_choices(arguments), **choices},

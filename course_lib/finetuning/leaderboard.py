@@ -152,6 +152,7 @@ def leaderboard(
     seeds: Sequence[int] = (0,),
     output: str | Path | None = None,
     resume: bool = False,
+    tensorboard: bool = False,
     say: Callable[[str], None] = lambda line: None,
     **choices: Any,
 ) -> Leaderboard:
@@ -163,12 +164,14 @@ def leaderboard(
         seeds: each model is trained once with each.
         output: a folder for the models, the table and the picture.
         resume: keep what an earlier call has trained there, from the same data with the same choices.
+        tensorboard: event files of each training, in a folder of that name beside its model; needs `output`.
         say: told a line when a model is done.
         choices: as in `train_classifier`; encoder is for the models over BERT alone, and unit, minimum, most, vectors
             and vector_words for the others alone.
 
     Raises:
-        ValueError, TypeError: an unknown name, or an option that one of the models does not have (`course_lib.zoo.check`).
+        ValueError, TypeError: an unknown name, an option that one of the models does not have (`course_lib.zoo.check`), or
+            tensorboard without output.
         DataError: no data set, no part to compare on, or no model that could be trained.
     """
     from course_lib import zoo
@@ -180,6 +183,8 @@ def leaderboard(
         raise DataError(
             f"'{data.folder}' has neither test nor dev, so there is nothing to compare on: add a test part."
         )
+    if tensorboard and output is None:
+        raise ValueError("tensorboard writes beside the models, and there is no folder for them: give output too.")
     for name in names:  # before the first is trained
         zoo.check(name, choices.get("options") or {})
     check_frozen(choices.get("options") or {}, choices.get("vectors"))
@@ -204,7 +209,8 @@ def leaderboard(
                 say(said)
             for seed in seeds:
                 place = None if folder is None else folder / f"{name}-seed{seed}"
-                runs.append(_run(name, data, examples, seed, place, resume, fitting, origin))
+                watchers = [training.TensorBoard(place / "tensorboard")] if tensorboard and place is not None else []
+                runs.append(_run(name, data, examples, seed, place, resume, watchers, fitting, origin))
                 for note in runs[-1].get("notes", ()):
                     if note not in notes:  # models over word vectors have the same vocabulary
                         notes.append(note)
@@ -248,6 +254,7 @@ def _run(
     seed: int,
     folder: Path | None,
     resume: bool,
+    watchers: Sequence[training.Watcher],
     choices: Mapping[str, Any],
     origin: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -266,7 +273,7 @@ def _run(
     start = perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LanguageWarning)  # which is said once an encoder
-        tuned = train_classifier(name, data, seed=seed, output=folder, resume=resume, **choices)
+        tuned = train_classifier(name, data, seed=seed, output=folder, resume=resume, watchers=watchers, **choices)
     seconds = perf_counter() - start
     scores = tuned.evaluate(examples).scores
     found = {

@@ -103,11 +103,13 @@ def _example(model: Any) -> dict[str, Any]:
     Token types are given to a model that has them: its graph would read a pair as one text without them.
     """
     import torch
+    from torch import nn
 
     from course_lib.heads import BertForMultipleChoice
 
     shape = (2, 3, 9) if isinstance(model, BertForMultipleChoice) else (2, 9)
-    ids = torch.randint(1, 100, shape, generator=torch.Generator().manual_seed(0))
+    words = next(module.num_embeddings for module in model.modules() if isinstance(module, nn.Embedding))
+    ids = torch.randint(1, min(words, 100), shape, generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1, ..., 6:] = 0
     example = {"input_ids": ids, "attention_mask": mask}

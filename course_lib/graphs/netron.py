@@ -36,9 +36,9 @@ from course_lib.plots import Table
 
 _HOST = "127.0.0.1"
 _OUTSIDE = (
-    "Netron's page asks an outside service for your country (ipinfo.io) and reports its use to another (Google "
-    "Analytics) where there is a network. It first asks you to accept that; the graph comes after the click. The model is "
-    "read from this computer."
+    "Where there is a network, Netron's page first asks an outside service for your country (ipinfo.io), without a question. "
+    "For a country in Europe, or without an answer, it then waits for your consent; the graph comes after the click. After "
+    "that it reports its use to another service (Google Analytics). The model is read from this computer."
 )
 _AWAY = (
     "Netron does not answer any more: run this cell again, in a browser on the computer where the kernel runs. What stays "

@@ -47,6 +47,8 @@ class OnnxModel:
             raise DataError(
                 f"{self.path.name} cannot be loaded by onnxruntime ({_first_line(error)}): export the model again."
             ) from error
+        self._quiet = onnxruntime.RunOptions()
+        self._quiet.log_severity_level = 4  # our own error says what went wrong; stderr need not say it too
         self.inputs = tuple(value.name for value in self.session.get_inputs())
         self.outputs = tuple(value.name for value in self.session.get_outputs())
 
@@ -63,10 +65,11 @@ class OnnxModel:
             what = f"it has no input {unknown[0]}" if unknown else f"{', '.join(missing)} is missing"
             raise ValueError(f"{self.path.name} takes {', '.join(self.inputs)}, and {what}.")
         arrays = {
-            name: value.numpy() if isinstance(value, Tensor) else np.asarray(value) for name, value in inputs.items()
+            name: value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+            for name, value in inputs.items()
         }
         try:
-            found = self.session.run(None, arrays)
+            found = self.session.run(None, arrays, self._quiet)
         except Exception as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise DataError(f"{self.path.name} does not run with {shapes} ({_first_line(error)}).") from error

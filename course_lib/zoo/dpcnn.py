@@ -31,7 +31,8 @@ class DPCNN(nn.Module):
     Args:
         width: E.
         channels: C.
-        longest: of a graph that is exported, where the number of blocks must be fixed: tokens of the longest text.
+        longest: of a graph that is exported, where the number of blocks must be fixed: tokens of the longest text. The
+            graph refuses a longer one, as a BERT's does beyond its positions.
     """
 
     def __init__(self, width: int, channels: int = 250, longest: int = 512) -> None:
@@ -39,14 +40,17 @@ class DPCNN(nn.Module):
         self.region = TextConvolution(width, channels, 3, centred=True)
         self.first = nn.ModuleList(TextConvolution(channels, channels, 3, centred=True) for _ in range(2))
         self.block = nn.ModuleList(TextConvolution(channels, channels, 3, centred=True) for _ in range(2))
-        self.size = channels
-        self.blocks_of_a_graph = (longest - 1).bit_length()
+        self.size, self.longest = channels, longest
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, E), (B, T) -> (B, C)."""
         x = blank(self.region(blank(x, mask)), mask)  # (B, T, C)
         x = x + _twice(self.first, x, mask)
-        rounds = self.blocks_of_a_graph if recording() else (x.shape[1] - 1).bit_length()
+        if recording():
+            rounds = (self.longest - 1).bit_length()
+            x = x + _refusing_more(self.longest, x)
+        else:
+            rounds = (x.shape[1] - 1).bit_length()
         for _ in range(rounds):
             x, mask = self._halve(x, mask)
         return x[:, 0]
@@ -63,6 +67,14 @@ class DPCNN(nn.Module):
         p = torch.where(shorter.unsqueeze(-1) > 0, p, torch.zeros_like(p))
         y = p + _twice(self.block, p, shorter)
         return torch.where(done[:, None, None], x[:, ::2], y), shorter
+
+
+def _refusing_more(longest: int, x: Tensor) -> Tensor:
+    """Zeros for each of T places, (T, 1), looked up in a table of `longest` rows: with more, the graph stops there.
+
+    Without it, rounds that are too few would give another answer, and nobody would be told.
+    """
+    return torch.zeros(longest, 1, dtype=x.dtype, device=x.device)[torch.arange(x.shape[1], device=x.device)]
 
 
 def _twice(convolutions: nn.ModuleList, x: Tensor, mask: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from course_lib.dropout import Dropout
 from course_lib.pooling import masked_mean
 from course_lib.zoo.words import WordVectors
 
-_FACTOR = 0x01000193  # of the hash: the FNV prime, as in the authors' program
+_FACTOR = 0x01000193  # of the hash: a prime that scatters well, that of the FNV hash
 
 
 class FastText(nn.Module):

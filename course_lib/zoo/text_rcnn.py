@@ -5,6 +5,8 @@
     z   = max_i y_i                        dimension by dimension
 
 The window of a convolution is replaced by a context that reaches to both ends. Over BERT (bert_RCNN) e is BERT's output.
+(In the paper a plain recurrent layer makes the contexts, and c_l(w_i) has read up to w_(i-1); the LSTM here, as in the
+Chinese repository, has read w_i too.)
 """
 
 from __future__ import annotations

@@ -23,12 +23,12 @@ class TextRNN(nn.Module):
         width: E.
         hidden: D, the size of one direction.
         layers: of LSTM.
-        dropout: between them.
+        layer_dropout: between them.
     """
 
-    def __init__(self, width: int, hidden: int = 128, layers: int = 2, dropout: float = 0.5) -> None:
+    def __init__(self, width: int, hidden: int = 128, layers: int = 2, layer_dropout: float = 0.5) -> None:
         super().__init__()
-        self.lstm = BiLSTM(width, hidden, layers, dropout)
+        self.lstm = BiLSTM(width, hidden, layers, layer_dropout)
         self.hidden, self.size = hidden, 2 * hidden
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
     M = tanh(H),   a = softmax(w . M),   r = sum_t a_t h_t,   z = tanh(r)
 
-w is learned: it says what a token must look like to count. The weights a can be shown, token by token.
+w is learned: it says what a token must look like to count. The weights a can be shown, token by token. (The paper adds
+the two directions of a state, h_t = h->_t + h<-_t; here they are joined, as in the Chinese repository.)
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ class TextRNNAttention(nn.Module):
         width: E.
         hidden: D, the size of one direction.
         layers: of LSTM.
-        dropout: between them.
+        layer_dropout: between them.
     """
 
-    def __init__(self, width: int, hidden: int = 128, layers: int = 2, dropout: float = 0.5) -> None:
+    def __init__(self, width: int, hidden: int = 128, layers: int = 2, layer_dropout: float = 0.5) -> None:
         super().__init__()
-        self.lstm = BiLSTM(width, hidden, layers, dropout)
+        self.lstm = BiLSTM(width, hidden, layers, layer_dropout)
         self.score = nn.Linear(2 * hidden, 1, bias=False)
         self.size = 2 * hidden
 

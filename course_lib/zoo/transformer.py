@@ -27,22 +27,22 @@ class Transformer(nn.Module):
     Args:
         width: E, a multiple of `heads`.
         layers, heads, feed_forward: L, N and F of the encoder.
-        dropout: everywhere in it.
+        layer_dropout: everywhere in it.
     """
 
     def __init__(
-        self, width: int, layers: int = 2, heads: int = 4, feed_forward: int = 1024, dropout: float = 0.1
+        self, width: int, layers: int = 2, heads: int = 4, feed_forward: int = 1024, layer_dropout: float = 0.1
     ) -> None:
         super().__init__()
         if width % heads or width % 2:
             raise ValueError(f"The vectors have {width} numbers, which {heads} heads cannot share: give heads that divide it, and an even number.")  # fmt: skip
         config = BertConfig(
             hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=feed_forward,
-            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+            hidden_dropout_prob=layer_dropout, attention_probs_dropout_prob=layer_dropout,
         )  # fmt: skip
         self.layers = nn.ModuleList(Layer(config) for _ in range(layers))
         initialise(self.layers, 1 / math.sqrt(width))
-        self.size, self.dropout = width, dropout
+        self.size, self.dropout = width, layer_dropout
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, E), (B, T) -> (B, E)."""

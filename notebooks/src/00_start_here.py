@@ -51,10 +51,11 @@ similarity = vectors @ vectors.T
 similarity.shape
 
 # %% [markdown]
-# *Cosine similarity* is 1 for vectors of the same direction, and near 0 for vectors that have
-# nothing to do with each other. `normalize` gives every vector the length 1; then the cosine of two
-# vectors is the sum of the products of their numbers, and `vectors @ vectors.T` computes it for all
-# pairs at once.
+# *Cosine similarity* is 1 for vectors of the same direction, 0 at a right angle, and -1 for opposite
+# directions. This model was tuned so that texts with nothing in common come out near 0. (In a BERT that was
+# not, even they may lie far above 0: compare, and do not read off a single number.) `normalize` gives every
+# vector the length 1; then the cosine of two vectors is the sum of the products of their numbers, and
+# `vectors @ vectors.T` computes it for all pairs at once.
 #
 # **Predict before you run the next cell.** Which pairs of sentences will be most alike? No pair
 # shares a word that matters.
@@ -96,7 +97,8 @@ partner
 # two steps:
 #
 # 1. **Pretraining**: it reads a great many texts in which words are hidden, and learns to guess
-#    them. This takes days on many machines, and it is done once.
+#    them, and to tell whether a second text follows the first. This takes days on many machines, and it
+#    is done once.
 # 2. **Fine-tuning**: a small new part, the *head*, is put on top, and both learn one task from
 #    a few thousand examples. This takes minutes, and everybody does it for their own task.
 #

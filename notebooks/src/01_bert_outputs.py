@@ -253,8 +253,8 @@ for name, examples in published.items():
         print(f"{name}: {text}\n    {ids}")
 
 # %% [markdown]
-# The mask matters. In each layer every token gathers something from all others; that is called
-# *attention*. Leave the mask out, and it gathers from `[PAD]` too, as if that were a word.
+# The mask matters. In each layer every token gathers something from all tokens, itself included; that is
+# called *attention*. Leave the mask out, and it gathers from `[PAD]` too, as if that were a word.
 #
 # **Predict:** how much of the `[CLS]` vector of the short sentence changes without the mask: a
 # thousandth of its length, a hundredth, or more?
@@ -377,7 +377,7 @@ plots.bars(
 # %% [markdown]
 # Here half of all parameters are the table of words. In bert-base-uncased it is about a fifth,
 # in bert-large-uncased a tenth. With a vocabulary four times as large, as in
-# bert-base-multilingual-cased, it is about half once more.
+# bert-base-multilingual-cased, it is again about half.
 
 # %%
 assert not EMBEDDED or 0.50 < parts["word embeddings"] / counted < 0.53
@@ -892,7 +892,7 @@ assert kept["pooling_share"] < 0.01
 # ### Two habits when you only read features
 #
 # - `torch.no_grad()`: nothing is kept for a backward pass; it saves memory and time.
-# - **evaluation mode**: dropout is off. A model from `from_pretrained`, and from our `load_model`,
+# - **evaluation mode**: *dropout*, which in training sets numbers to 0 at random, is off. A model from `from_pretrained`, and from our `load_model`,
 #   is in it already. After training, call `model.eval()` yourself.
 #
 # **Predict:** the same batch twice, in training mode. The same numbers?
@@ -912,8 +912,8 @@ assert (once - again).abs().max() > 0.01
 # %% [markdown] items="002-100 002-102"
 # ## `attentions`: L tensors (B, N, T, T)
 #
-# In every layer each of N *heads* decides, for each token, how much it looks at every other
-# token:
+# In every layer each of N *heads* decides, for each token, how much it looks at every token, itself
+# included:
 #
 # $$A = \text{softmax}\!\left(\frac{Q K^\top}{\sqrt{D}}\right)$$
 #
@@ -953,7 +953,7 @@ assert torch.allclose(looked.last_hidden_state, outputs.last_hidden_state, atol=
 # (batch, *layers*, T, T). In bert-base both are 12, so nobody noticed. Our model has 6 layers
 # and 12 heads.
 #
-# Row *i* holds the weights with which token *i* looks at all others, so each row sums to 1.
+# Row *i* holds the weights with which token *i* looks at all tokens, itself included, so each row sums to 1.
 # Nobody looks at padding. But padding looks: its rows sum to 1 too.
 
 # %%
@@ -1190,7 +1190,7 @@ plots.scatters(
 
 # %%
 if EMBEDDED:
-    for layer in (1, 2, L // 2, L):
+    for layer in range(1, L + 1):
         across = two_directions(bank[layer])[:, 0]
         river, money = across[:4], across[4:]
         apart = bool(river.max() < money.min() or money.max() < river.min())
@@ -1202,7 +1202,8 @@ if EMBEDDED:
 # the word what it means. (A slanting line parts the two in layer 1 already. There it begins.)
 #
 # Cosine similarity uses all H numbers, not two directions alone. For each layer: how similar are two
-# *banks* of the same meaning, and two of different meanings? Watch the distance of the two curves.
+# *banks* of the same meaning, and two of different meanings? Watch the distance of the two curves. (Both lie
+# high, far from 0: the vectors of one layer have a large part in common. What counts is the gap.)
 
 # %%
 unit = torch.nn.functional.normalize(bank, dim=-1)
@@ -1236,7 +1237,7 @@ if EMBEDDED:
 # | one label for a text or a pair | `pooler_output`, or `last_hidden_state` pooled with the mask | (B, H) | 02, 07 |
 # | a label for each token (names, places) | `last_hidden_state` | (B, T, H) | 08 |
 # | an answer's start and end in a text | `last_hidden_state` | (B, T, H) | 08 |
-# | similarity of texts, search | masked mean of `last_hidden_state` | (B, H) | 00 |
+# | similarity of texts, search | masked mean of `last_hidden_state`, of a model tuned for it | (B, H) | 00 |
 # | features for another model, nothing fine-tuned | the last four of `hidden_states` | (B, T, 4H) | this one |
 # | a CNN (convolutional network) over all layers | `hidden_states`, stacked | (B, L+1, T, H) | 03, 09 |
 # | to see what a head does | `attentions`, with eager attention | L of (B, N, T, T) | this one, 10 |
@@ -1318,8 +1319,16 @@ plots.bars(
 )
 
 # %% [markdown]
-# **Always look at the tokens before you train.** A model whose vocabulary lacks your language
-# sees mostly `[UNK]`, and cannot learn what it cannot see.
+# **Always look at the tokens before you train.** A vocabulary that lacks your script answers `[UNK]`, and a
+# model cannot learn what it cannot see. With a language in Latin letters it is another sign: hardly any
+# `[UNK]`, but words that are cut into many short pieces. So look for both.
+
+# %%
+for words in (
+    "the university library was closed",
+    "die Universitätsbibliothek war geschlossen",
+):
+    print(len(words.split()), "words:", " ".join(tokenizer.tokenize(words)))
 
 # %% [markdown] items="002-94"
 # ### The same texts with a Chinese vocabulary
@@ -1444,7 +1453,7 @@ quiz("01_bert_outputs")
 # - `attentions` need eager attention; each row sums to 1.
 # - One vector a text: pool **with the mask**. It costs next to nothing.
 # - Layers turn a word into its meaning in context.
-# - A tokenizer that answers `[UNK]` has the wrong language. Look before you train.
+# - `[UNK]`, or many pieces a word: the vocabulary is of another language. Look before you train.
 #
 # **Read:** Devlin et al., *BERT* (2019), sections 3 and 5.3. Clark et al., *What Does BERT Look
 # At?* (2019). Ethayarajh, *How Contextual are Contextualized Word Representations?* (2019).

@@ -370,9 +370,10 @@ print(f"TF-IDF with logistic regression: {tfidf:.1%}")
 # ## Every pooling, ten seeds
 #
 # The careful comparison takes some minutes, so its results are kept with the course: thirteen
-# heads, ten seeds each, the *learning rate* chosen for each on dev (`python -m benchmarks poolings`). That rate is the
-# factor between a gradient and the step that it causes: too small, and training takes for ever; too large, and it jumps
-# about.
+# heads, ten seeds each, the *learning rate* chosen for each on dev (`python -m benchmarks poolings`). That rate says how
+# far a step moves the weights: too small, and training takes for ever; too large, and it jumps about. (In the plainest
+# training it is the factor between a gradient and the step. With AdamW, which `fit` uses, it is about the step itself,
+# for each weight, however long the gradient is.)
 # Below, *from seed to seed* is the lowest to the highest of the ten.
 
 # %%
@@ -645,8 +646,8 @@ if EMBEDDED:
 
 # %% [markdown]
 # It was all in the vectors. But what they **share** is a hundred times larger than what tells them
-# apart, and a step of training moves the scores of all texts alike. Larger numbers change nothing in
-# that. Take the shared part away, and the probe learns; bring every number to the same spread as
+# apart, and a step of training moves the scores of all texts alike. Larger numbers help little: the shared
+# part grows with the rest. Take the shared part away, and the probe learns; bring every number to the same spread as
 # well, and it learns more in the same time.
 #
 # So a probe that succeeds shows that something **is** there; one that fails shows nothing, until

@@ -840,9 +840,10 @@ assert K == 10 and len(train["labels"]) == 615 and len(dev["labels"]) == 410
 assert round(2 * (0.75 * 0.25 / 410) ** 0.5, 2) == 0.04  # two standard errors
 
 # %% [markdown]
-# The model of the question works, and it is not a good one: **one number a layer, seven in all, is
-# too little to tell ten classes apart.** More filters help. But the plain head, one linear layer
-# with a few thousand parameters, is as good as any of them or better.
+# The model of the question works, and it is not a good one: **with one number a layer, seven in all, it
+# learned far less in the same training.** (Whether seven numbers hold too little, or only learn more slowly,
+# this does not tell.) More filters help. But the plain head, one linear layer with a few thousand
+# parameters, is as good as any of them or better.
 #
 # What this does *not* say: that a CNN on BERT is useless. The encoder was frozen, and tuned for the
 # masked mean; there were 615 texts to learn from; and with 410 texts on dev, four points more or

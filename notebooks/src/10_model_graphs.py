@@ -320,8 +320,9 @@ graphs.export_onnx(Chooses(), torch.ones(2, 3), workplace / "branch.onnx")
 # port 8080 or at a random one where that is taken, and serves *every* file of the model's folder. Here it stands in the notebook, for this file alone, and ends with
 # the kernel. What you see here without a running kernel is the picture from above.
 #
-# Netron's page asks for your consent first, and calls two services outside where there is a network. Click into the frame before
-# you use its keys, or JupyterLab takes them.
+# Where there is a network, Netron's page calls two services outside: it asks one for your country, without a question, and reports
+# its use to the other. In Europe, and without a network, it waits for your consent in between. Click into the frame before you use
+# its keys, or JupyterLab takes them.
 
 # %%
 view = graphs.show(path, picture=graphs.picture(path))
@@ -343,6 +344,19 @@ pyramid_path = graphs.export_onnx(
 rounds = Counter(node.op_type for node in onnx.load(str(pyramid_path)).graph.node)["Max"]
 print(rounds, "maxima of two: two for each of", rounds // 2, "rounds: 8 -> 4 -> 2 -> 1")
 assert rounds == 6
+
+# %% [markdown]
+# **Predict:** a text of 9 tokens, one more than `longest`. With its three rounds the graph would be left with two places, take the
+# first, and give another answer than the model. It must not do so in silence.
+
+# %% tags=["raises-exception"] raises="DataError: dpcnn.onnx does not run"
+graphs.OnnxModel(pyramid_path)(
+    input_ids=tokens[:, :9], attention_mask=torch.ones_like(tokens[:, :9])
+)
+
+# %% [markdown]
+# It refuses, as a BERT does beyond its 512 positions: the pyramid looks up a row for each place, in a table of `longest` rows.
+# Give `longest` the longest text that you will meet.
 
 # %% [markdown] items="003-43 003-44"
 # ## Who calls whom
@@ -492,7 +506,9 @@ assert all(
 # ## Eight bits
 #
 # Weights have 32 bits each. **int8** rounds each matrix to 256 steps, $w \approx s\,(q - z)$: a scale s, a zero z, whole
-# numbers q of 0 to 255. **Predict** how much smaller the file becomes, and how many answers change.
+# numbers q of 0 to 255. The weights are rounded once, in the file. What flows through the graph is rounded too, batch by batch
+# while it runs (*dynamic* quantisation), so that products of whole numbers can be taken. **Predict** how much smaller the file
+# becomes, and how many answers change.
 
 # %% [markdown]
 # ### Exercise 5 · Round to 256 steps (8 minutes)
@@ -516,7 +532,8 @@ check.eight_bits(eight_bits)
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>256 steps have 255 distances: <code>s = (w.max() - w.min()) / 255</code>.</details>
-# <details><summary>Hint 2</summary><code>q = ((w - w.min()) / s).round()</code> is what the file would hold; then back.</details>
+# <details><summary>Hint 2</summary><code>q = ((w - w.min()) / s).round()</code>, whole numbers of 0 to 255; then back. (onnxruntime's file
+# has nearly these: it shifts the steps a little, so that 0 is one of them.)</details>
 
 # %%
 mini = BertModel.from_pretrained("mini_bert_zh", add_pooling_layer=False).eval()

@@ -8,6 +8,7 @@ import inspect
 import pytest
 import torch
 
+from course_lib import pretrained
 from course_lib.exercises import bert_outputs
 
 from .exercise_cells import answer_of, cases, exercises_of, expect_sentence
@@ -271,3 +272,17 @@ def test_the_message_shows_the_ids_on_which_an_answer_is_wrong():
     outcome = bert_outputs.count_tokens(lambda ids, mask: mask.sum(1))
     assert "For input_ids = [[101, " in outcome.message
     assert "you gave [7, 6, 5]" in outcome.message
+
+
+def test_the_ids_of_the_special_tokens_are_those_of_the_readers_own_tokenizer(monkeypatch):
+    monkeypatch.setenv("COURSE_MODEL", "mini_bert")
+    tokenizer = pretrained.load_tokenizer()
+    assert tokenizer.cls_token_id != CLS
+
+    def right(ids, mask):
+        special = (ids == tokenizer.cls_token_id) | (ids == tokenizer.sep_token_id)
+        return (~special & mask.bool()).sum(1)
+
+    assert bert_outputs.count_tokens(right).passed
+    literal = bert_outputs.count_tokens(real_tokens)  # 101 and 102
+    assert literal.state == "failed" and "[CLS] and [SEP] are still in" in literal.message

@@ -75,6 +75,7 @@ WRONG = {
     "count_layers": [
         (lambda g: len(g.node), "all operations"),
         (lambda g: kinds(g).count("MatMul"), "counted the products"),
+        (lambda g: kinds(g).count("MatMul") // 2, "halved the products"),
         (lambda g: len(set(kinds(g))), "the kinds"),
         (lambda g: sum(k != "Softmax" for k in kinds(g)), "no softmax"),
         (lambda g: int("Softmax" in kinds(g)), "whether there is one"),
@@ -90,6 +91,9 @@ WRONG = {
         (lambda a, b, t: same(a, b, 1e-4), "the tolerance that was given"),
         (lambda a, b, t: a.shape == b.shape and not bool(((a - b).abs() > t).any()), "comparison with nan"),
         (lambda a, b, t: bool(((a - b).abs() <= t).all()), "Compare the shapes first"),
+        (lambda a, b, t: a.numel() == b.numel() and same(a.reshape(-1), b.reshape(-1), t), "numbers of elements"),
+        (lambda a, b, t: a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=t, equal_nan=True), "equal_nan"),
+        (lambda a, b, t: same(a, b, t) or bool(a.isnan().any()), "which of the two has it"),
         (lambda a, b, t: (a - b).abs() <= t, "True or False"),
         (lambda a, b, t: a.shape == b.shape and torch.allclose(a, b, atol=t), "Give rtol=0"),
         (lambda a, b, t: a.shape == b.shape and bool(((a - b).abs() < t).all()), "Take <=, not <"),

@@ -164,6 +164,8 @@ WRONG = {
         (lambda i, c: i[c].view(i.shape), "raised RuntimeError"),
     ],
     "word_loss": [
+        (lambda x, y: F.cross_entropy(x.flatten(0, 1), y.flatten()), "they come from torch's own cross_entropy"),
+        (lambda x, y: F.nll_loss(x.log_softmax(-1).transpose(1, 2), y), "they come from torch's own nll_loss"),
         (lambda x, y: -F.cross_entropy(*picked(x, y)), "the sign is wrong"),
         (lambda x, y: F.cross_entropy(*picked(x, y), reduction="sum"), "this is the sum"),
         (lambda x, y: F.cross_entropy(*picked(x, y), reduction="sum") / y.numel(), "divided by all B * T places"),
@@ -308,8 +310,6 @@ RIGHT_TOO = {
         lambda i, c: i * c - 100 * (~c).long(),
     ],
     "word_loss": [
-        lambda x, y: F.cross_entropy(x.flatten(0, 1), y.flatten()),
-        lambda x, y: F.nll_loss(x.log_softmax(-1).transpose(1, 2), y),
         lambda x, y: -chances(x, y).log().mean(),
     ],
     "pick_places": [

@@ -452,11 +452,13 @@ def test_all_models_say_what_one_says(tmp_path, capsys) -> None:
         "of the tokens of dev do not occur twice in train and are read as [UNK]",
     )
     for model in (["TextCNN"], ["all", "--models", "TextCNN", "FastText"]):
-        assert main([*command, "--model", *model, "--output", str(tmp_path / model[0])]) == 0
+        assert main([*command, "--model", *model, "--output", str(tmp_path / model[0]), "--tensorboard"]) == 0
         said = capsys.readouterr().err
         assert [said.count(sentence) for sentence in expected] == [1, 1, 1], said
     told = json.loads((tmp_path / "all" / "leaderboard.json").read_text(encoding="utf-8"))
     assert "cores" in told["machine"] and "GiB" in told["machine"]
+    for place in ("TextCNN", "all/TextCNN-seed0", "all/FastText-seed0"):
+        assert list((tmp_path / place / "tensorboard").iterdir())
 
 
 def test_the_leaderboard_needs_something_to_compare_on(data) -> None:
@@ -464,6 +466,8 @@ def test_the_leaderboard_needs_something_to_compare_on(data) -> None:
     without = Dataset("here", ("a", "b"), part, Examples([]), Examples([]), "classification", "made")
     with pytest.raises(DataError, match="neither test nor dev"):
         leaderboard(without)
+    with pytest.raises(ValueError, match="give output too"):
+        leaderboard(data["classification"], ["TextCNN"], tensorboard=True)
 
 
 def test_a_full_disk_leaves_the_table_that_was_there(tmp_path, monkeypatch) -> None:

@@ -11,7 +11,7 @@ import torch
 from course_lib import training
 from course_lib.__main__ import main
 from course_lib.datasets import Example, write_dataset
-from course_lib.errors import DataError
+from course_lib.errors import DataError, TrainingError
 from course_lib.finetuning import FineTuned, fine_tune, train_classifier
 from course_lib.finetuning.distillation import altered, rewritten, soft_labels
 from course_lib.heads import BertForMaskedLM
@@ -181,3 +181,13 @@ def test_on_the_command_line(teacher, data, tmp_path, capsys) -> None:
         assert said in capsys.readouterr().err and not (tmp_path / "no").exists()
     assert main([*command[:2], "all", *command[3:], "--output", str(tmp_path / "no"), "--teacher", str(folder)]) != 0
     assert "name a model" in capsys.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_another_teacher(teacher, data, tmp_path) -> None:
+    known = data["classification"]
+    other = train_classifier("FastText", known, **{**QUICK, "epochs": 1})
+    chosen = {"options": SMALL, "output": tmp_path / "student", **{**QUICK, "epochs": 2}}
+    train_classifier("TextCNN", known, teachers=[teacher], **chosen)
+    train_classifier("TextCNN", known, teachers=[teacher], resume=True, **chosen)
+    with pytest.raises(TrainingError, match=r"began with other choices \(weights of the teachers: "):
+        train_classifier("TextCNN", known, teachers=[other], resume=True, **chosen)

@@ -332,8 +332,8 @@ def test_a_lost_input_is_caught(bert, tmp_path) -> None:
     assert any("differs by" in problem for problem in found.problems)
 
 
-def test_a_graph_with_dropout_is_caught(tmp_path) -> None:
-    """As a training graph gives: made by hand here, since export_onnx does not write one."""
+def test_a_graph_that_computes_something_else_is_caught(tmp_path) -> None:
+    """The answers twice: made by hand, since export_onnx does not write such a graph."""
     make = onnx.helper
     value = [make.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["batch", 3]) for n in ("x", "output")]
     nodes = [make.make_node("Mul", ["x", "twice"], ["output"])]
@@ -462,3 +462,23 @@ def test_sizes_of_outputs_that_change_are_declared_so(tmp_path) -> None:
     assert said["last"] == ["batch", 8]
     assert said["pairs"][0] == "batch" and isinstance(said["pairs"][1], str) and said["pairs"][1] != "tokens"
     assert graphs.OnnxModel(path)(x=torch.randn(3, 11, 5))["every"].shape == (3, 11, 8)
+
+
+def test_a_pyramid_refuses_a_text_beyond_its_longest(tmp_path) -> None:
+    """With too few rounds it gave another answer, and nobody was told."""
+    torch.manual_seed(0)
+    model = zoo.build("DPCNN", 4, 100, embedding=8, channels=6, longest=13).eval()
+    ids = torch.randint(1, 100, (2, 13))
+    path = graphs.export_onnx(model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, tmp_path / "m.onnx")
+    graph = graphs.OnnxModel(path)
+    with torch.no_grad():
+        want = model(ids, torch.ones_like(ids)).logits
+    torch.testing.assert_close(graph(input_ids=ids, attention_mask=torch.ones_like(ids))["logits"], want)
+    longer = torch.randint(1, 100, (2, 14))
+    with pytest.raises(DataError, match=r"does not run with input_ids \(2, 14\)"):
+        graph(input_ids=longer, attention_mask=torch.ones_like(longer))
+
+
+def test_an_input_that_still_has_gradients_is_taken(tmp_path) -> None:
+    path = graphs.export_onnx(nn.Linear(3, 2), {"input": torch.randn(2, 3)}, tmp_path / "m.onnx")
+    assert graphs.OnnxModel(path)(input=torch.randn(2, 3, requires_grad=True))["output"].shape == (2, 2)

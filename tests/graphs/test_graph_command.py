@@ -114,3 +114,11 @@ def test_outputs_that_the_model_does_not_give_and_a_file_for_a_folder(option, tm
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["graph", "TextCNN", "--output", str(tmp_path / "file")]) == 1
     assert "cannot be made" in capsys.readouterr().err
+
+
+def test_a_model_with_a_handful_of_words(tmp_path, capsys) -> None:
+    """The example's ids went up to 99, and a vocabulary of 60 had no room for them."""
+    torch.manual_seed(0)
+    zoo.build("TextCNN", 3, 60, embedding=8, filters=4).save_pretrained(tmp_path / "few")
+    assert main(["graph", str(tmp_path / "few"), "--output", str(tmp_path / "out")]) == 0
+    assert "the same as the model" in capsys.readouterr().out

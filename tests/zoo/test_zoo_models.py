@@ -333,7 +333,8 @@ def test_an_unknown_option_names_those_that_there_are() -> None:
     with pytest.raises(TypeError, match="TextCNN has no option filter; it has filters, kernels, dropout"):
         zoo.build("TextCNN", K, V, filter=3)
     with pytest.raises(
-        TypeError, match="TextRNN has no option filters; it has hidden, layers, dropout, samples, embedding"
+        TypeError,
+        match="TextRNN has no option filters; it has hidden, layers, layer_dropout, dropout, samples, embedding",
     ):
         zoo.build("TextRNN", K, V, filters=3)
     with pytest.raises(ValueError, match=r"shape .* vocabulary 53 tokens"):
@@ -363,3 +364,14 @@ def test_a_damaged_or_missing_model_is_said(tmp_path, models) -> None:
     (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:99])
     with pytest.raises(ModelFilesError, match="is damaged"):
         zoo.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["TextRNN", "TextRNN_Att", "Transformer"])
+def test_the_dropout_inside_can_be_chosen_and_is_kept(name, tmp_path) -> None:
+    """`dropout` is that of the last layer; the one inside could not be reached."""
+    model = zoo.build(name, 3, 50, embedding=8, layer_dropout=0.25, dropout=0.75)
+    inside = model.features.dropout if name == "Transformer" else model.features.lstm.dropout.p
+    assert inside == 0.25 and model.classify[0].p == 0.75
+    model.save_pretrained(tmp_path)
+    again = zoo.load(tmp_path).features
+    assert (again.dropout if name == "Transformer" else again.lstm.dropout.p) == 0.25
