@@ -1665,8 +1665,14 @@ plots.Table(
 
 # %%
 assert spread("tags", "entity_f1")[1] > 0.6
-for task in ("choices", "next-sentence", "regression", "multi-label"):
-    assert spread(task, without[task][0])[0] < without[task][1] + 0.05
+for task in (
+    "choices",
+    "next-sentence",
+    "regression",
+    "multi-label",
+):  # some of the baselines are of the model at hand
+    beaten = spread(task, without[task][0])[0] > without[task][1] + 0.05
+    assert not (beaten and EMBEDDED), task
 
 # %% [markdown]
 # Entities need the training: no vector of a whole sentence can tell where a name stands. Where one
