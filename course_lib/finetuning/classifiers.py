@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def train_classifier(
     }  # fmt: skip
     training.set_seed(seed)
     built: dict[str, Any] = dict(options or {})
-    of_vectors: tuple[str, ...] = ()
+    table_notes: tuple[str, ...] = ()
     if over_bert:
         from course_lib import pretrained
 
@@ -142,9 +143,11 @@ def train_classifier(
             tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
             found = load_vectors(vectors, tokens, built.get("embedding"), seed=seed, vocabulary=vector_words)
             built["vectors"] = found.matrix
-            of_vectors = found.notes
+            table_notes = found.notes
             data = data.replace(notes=(*data.notes, *found.notes))
         model = zoo.build(name, len(data.labels), len(tokenizer), **built)
+        if name == "FastText":
+            table_notes += crowded_note(words, unit, model.features.buckets)
     model.card["vocabulary"] = vocabulary_digest(tokenizer)  # into zoo.json
     if batch_size is None:
         batch_size = 32 if over_bert or len(texts) < _SMALL else 128
@@ -166,7 +169,7 @@ def train_classifier(
         **changes,
     )
     tuned.data = data.replace(train=labelled)
-    tuned.notes = (*of_vectors, *tuned.notes)
+    tuned.notes = (*table_notes, *tuned.notes)
     return tuned
 
 
@@ -216,6 +219,24 @@ def _digest(model: nn.Module) -> str:
     for tensor in model.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:12]
+
+
+def crowded_note(texts: Sequence[str], unit: str | None, rows: int) -> tuple[str, ...]:
+    """A sentence if FastText's table has fewer rows than the texts have different pairs of neighbours, so that most share one."""
+    from course_lib.vocabulary import usual_unit
+
+    by_character = (usual_unit(texts) if unit is None else unit) == "characters"
+    pairs: set[tuple[str, str]] = set()
+    for text in texts:
+        pairs.update(pairwise(text if by_character else text.split()))
+    if len(pairs) <= rows:
+        return ()
+    enough = 10 ** len(str(2 * len(pairs) - 1))
+    enough = next(n for n in (enough // 5, enough // 2, enough) if n >= 2 * len(pairs))
+    return (
+        f"The texts have {len(pairs):,} different pairs of neighbours, and FastText {rows:,} rows for them, so most share a row: "
+        f"--option buckets={enough} gives them room (and --option longest=2 leaves out triples, which are more still).",
+    )
 
 
 def _labelled_by(teachers: Sequence[FineTuned], data: Any, unlabelled: Sequence[Any]) -> tuple[Any, Any]:

@@ -1587,9 +1587,12 @@ rows = [
 rows.append(
     ["naive Bayes on pairs of characters", reached("naive Bayes", "counted"), "", "", ""]
 )
+by_seed = [run for way, run in runs["FastText"].items() if way.startswith("pairs")]  # three
+pairs_alone = {part: np.mean([run[part] for run in by_seed]) for part in ("dev", "test")}
 place = [row[0] for row in rows].index("FastText") + 1
+of_pairs = f"{100 * pairs_alone['test']:.2f}"
 rows.insert(
-    place, ["FastText, pairs alone", reached("FastText", "pairs"), "", "", rows[place - 1][-1]]
+    place, ["FastText, pairs alone (three seeds)", of_pairs, "", "", rows[place - 1][-1]]
 )
 plots.Table(
     [
@@ -1605,13 +1608,15 @@ plots.Table(
 
 # %%
 best = {
-    name: 100 * max(run["test"] for run in runs[name].values())
+    name: 100
+    * max(run["test"] for way, run in runs[name].items() if not way.startswith("pairs"))
     for name in thucnews["published"]
     if name in runs and not zoo.reads_bert(name)
 }
+best["FastText"] = float(100 * pairs_alone["test"])
 short_of = {name: round(thucnews["published"][name] - found, 2) for name, found in best.items()}
 print("points below theirs, with a third of the texts missing:", short_of)
-assert short_of["DPCNN"] < 0 and all(-1 < points < 2 for points in short_of.values())
+assert short_of["DPCNN"] < 0 and all(-1 < points < 1.6 for points in short_of.values())
 
 # %% [markdown] items="002-24 002-26"
 # What can be compared, and what cannot:
@@ -1859,9 +1864,9 @@ tried = [
     ("FastText", "labels, Tencent's vectors, 3 epochs", runs["FastText"]["tencent"]),
     ("FastText", "taught, 3 epochs, batches of 512", before),
     ("FastText", "taught, 6 epochs, batches of 1,024", now),
-    ("FastText", "labels, pairs alone, a million rows, 3 epochs", runs["FastText"]["pairs"]),
+    ("FastText", "labels, pairs alone, a million rows, mean of three seeds", pairs_alone),
 ]
-for _, setting, run in tried:
+for _, setting, run in tried[:-1]:
     assert f"{run.get('epochs') or run['settings']['epochs']} epochs" in setting
     assert "batches" not in setting or f"of {run['settings']['batch_size']:,}" in setting
 origin({"FastText, 3 epochs": before}, taught["command"], "taught: ")
@@ -1877,9 +1882,7 @@ plots.Table(
 
 # %%
 assert before["dev"] < now["dev"] and round(100 * before["test"], 2) == 91.08
-assert runs["FastText"]["pairs"]["dev"] == max(
-    run["dev"] for name, _, run in tried if name == "FastText"
-)
+assert pairs_alone["dev"] == max(run["dev"] for name, _, run in tried if name == "FastText")
 
 # %% [markdown]
 # (Of the two taught ones six epochs are better on dev, three on test. We choose on dev, so to pick 91.08 would have been to choose
@@ -1897,12 +1900,18 @@ rows = []
 for one in tables:
     of = one["options"]
     grams = [
-        f"{one['grams'][n]['different']:,}, {one['grams'][n]['alone']:.0%} alone" if n in one["grams"] else ""
+        f"{one['grams'][n]['different']:,}, {one['grams'][n]['alone']:.0%} alone"
+        if n in one["grams"]
+        else ""
         for n in ("2", "3")
     ]
     rows.append([f"{of['buckets']:,}", of["embedding"], *grams, f"{100 * one['dev']:.2f}"])
 origin({"FastText on dev": tables[0]}, "TABLES=1 " + thucnews["command"])
-plots.Table(["rows", "numbers a row", "different pairs", "different triples", "dev"], rows, right=range(5))
+plots.Table(
+    ["rows", "numbers a row", "different pairs", "different triples", "dev"],
+    rows,
+    right=range(5),
+)
 
 # %%
 by_table = {
@@ -1912,20 +1921,31 @@ by_table = {
 few, many = by_table[100_000, 3, 128], by_table[1_000_000, 2, 64]
 assert few["grams"]["2"]["alone"] < 0.3 and many["grams"]["2"]["alone"] > 0.5
 assert many["dev"] - few["dev"] > 0.008
-for number in (100_000, 1_000_000):  # triples do not help
+for number in (100_000, 1_000_000):  # a little better without triples
     assert by_table[number, 2, 128]["dev"] > by_table[number, 3, 128]["dev"]
 
 # %% [markdown]
 # Hardly any. On our 1,230 headlines such a table was large enough; nobody had asked again for a hundred times as many. With a
-# million rows most pairs have their own, and **without triples** it is better still: most triples occur once, and what is learned
-# by heart of one headline helps no other. (The repository's code has no triples either, whatever its names say: its "bigram" is
-# hashed from one token, the one before, and its "trigram" from two. And its tables have 250,499 rows.) Which row to take was
-# decided on dev, where these stand; the last one then read test, once.
+# million rows most pairs have their own, and dev rises by about a point. Whether triples help is not shown: without them it was a
+# little better both times, but that is less than seeds differ. They cost half of the numbers, so they are left out. The last row,
+# with three seeds:
+
+# %%
+assert len(by_seed) == 3
+for part in ("dev", "test"):
+    found = [100 * run[part] for run in by_seed]
+    print(f"{part}: {', '.join(f'{one:.2f}' for one in found)}, mean {np.mean(found):.2f}")
+
+# %% [markdown]
+# (The repository's code has no triples either, whatever its names say: its "bigram" is hashed from one token, the one before, and
+# its "trigram" from two. And its tables have 250,499 rows.) Which row of the table to take was decided on dev, with the first seed;
+# then test was read, once a seed.
 #
 # So: **before you explain a gap by the data, look at every number in the code that was chosen for another size.**
 #
 # **Predict:** how much of what is left comes from the missing third? Draw the last piece of each curve on, to 180,000 headlines, as a
 # straight line over the doublings. That is a reckoning, no measurement. Such curves mostly become flatter, so it is rather too much.
+# (One seed each; for FastText it is the first, which was the luckiest.)
 
 # %%
 pairs_curve = {
@@ -1933,7 +1953,10 @@ pairs_curve = {
     for name, run in runs["curve"].items()
     if name.startswith("pairs")
 }
-for name, of in (("TextCNN, the log's settings", curve), ("FastText, pairs alone", pairs_curve)):
+for name, of in (
+    ("TextCNN, the log's settings", curve),
+    ("FastText, pairs alone", pairs_curve),
+):
     a_doubling = (of[116_378] - of[53_224]) / math.log2(116_378 / 53_224)
     drawn_on = of[116_378] + a_doubling * math.log2(180_000 / 116_378)
     theirs = thucnews["published"][name.split(",")[0]]
@@ -1946,7 +1969,7 @@ for name, of in (("TextCNN, the log's settings", curve), ("FastText, pairs alone
 # And chance? The distance of two figures on 10,000 texts has a standard error, as in exercise 5.
 
 # %%
-nearest = {"TextCNN": students["TextCNN"], "FastText": runs["FastText"]["pairs"]}
+nearest = {"TextCNN": students["TextCNN"], "FastText": pairs_alone}
 for name, run in nearest.items():
     ours, theirs = 100 * run["test"], thucnews["published"][name]
     error = math.sqrt(sum(p * (100 - p) / 10_000 for p in (ours, theirs)))  # in points
@@ -1958,8 +1981,8 @@ for name in nearest:
     assert -0.2 < by_vectors < 0
 
 # %% [markdown]
-# - **The missing third** may be about half of TextCNN's distance (from labels alone), and all of FastText's, as far as the curves
-#   can tell.
+# - **The missing third** may be about half of TextCNN's distance (from labels alone), and all of what is left of FastText's, as far
+#   as the curves can tell.
 # - **The vectors** are no help: Tencent's change neither of the two for the better. Theirs were Sogou's, which we do not have;
 #   and for FastText the page itself gives `--embedding random`.
 # - **Chance:** the taught TextCNN and FastText with pairs alone are nearer to the published figures than two such figures can be told

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+from itertools import pairwise
 
 import pytest
 import torch
@@ -499,3 +501,16 @@ def test_a_folder_of_the_course_is_read_with_the_usual_encoder() -> None:
     data = Path(__file__).resolve().parents[2] / "data"
     assert usual_encoder(load_dataset(data / "headlines_zh").train.texts) == "mini_bert_zh"
     assert usual_encoder(load_dataset(data / "headlines_en").train.texts) == "default"
+
+
+def test_fast_text_says_when_its_pairs_have_to_share_rows(data) -> None:
+    """With 100,000 rows for 400,000 pairs it lost more than a point, and nothing told."""
+    known = data["classification"]
+    chosen = {"epochs": 1, "batch_size": 4, "minimum": 1}
+    few = train_classifier("FastText", known, options={"buckets": 7, "embedding": 4}, **chosen)
+    (said,) = few.notes
+    pairs = {pair for text in known.train.texts for pair in pairwise(text.split())}
+    assert f"have {len(pairs)} different pairs of neighbours, and FastText 7 rows" in said
+    enough = int(re.search(r"buckets=(\d+)", said)[1])
+    assert 2 * len(pairs) <= enough < 5 * len(pairs)
+    assert train_classifier("FastText", known, options={"buckets": enough, "embedding": 4}, **chosen).notes == ()
