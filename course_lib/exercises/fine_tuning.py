@@ -164,6 +164,7 @@ def adamw_step(answer: Any) -> str:
     """answer(weight, gradient, first, second, step, rate, decay) -> the weight after the step."""
     import torch
 
+    why_nan = "A weight that has had no gradient yet gives 0 / 0: add 1e-8 to the root."
     for number, (shape, step, rate, decay) in enumerate(
         (((3, 5), 1, 0.1, 0.5), ((7,), 2, 0.3, 0.2), ((2, 3), 11, 0.05, 0.7), ((5,), 3, 0.2, 0.0))
     ):
@@ -172,11 +173,17 @@ def adamw_step(answer: Any) -> str:
         second = torch.rand(shape, generator=generator) + 0.1
         if step == 1:
             first, second = torch.zeros(shape), torch.zeros(shape)
+        if (
+            step == 11
+        ):  # a weight without any gradient yet, as of a word that was not read; and one whose gradients are tiny
+            gradient[0, 0] = first[0, 0] = second[0, 0] = 0.0
+            gradient[0, 1] = first[0, 1] = 1e-5
+            second[0, 1] = 1e-10
         where = f"For a weight {shape}, step {step}, rate {rate} and decay {decay}"
         got = as_tensor(answer(weight, gradient, first, second, step, rate, decay), where, "the new weight alone is wanted, a tensor")  # fmt: skip
         expect_shape(got, shape, where, "as large as the weight", {(): "you gave one number for all"})
         right = _adamw(weight, gradient, first, second, step, rate, decay)
-        expect_equal(got, right, f"{where} the numbers do not agree", _wrong_steps(weight, gradient, first, second, step, rate, decay))  # fmt: skip
+        expect_equal(got, right, f"{where} the numbers do not agree", _wrong_steps(weight, gradient, first, second, step, rate, decay), why_nan=why_nan)  # fmt: skip
     return "torch.optim.AdamW gives the same. The decay never passes through the running means."
 
 
@@ -212,6 +219,7 @@ def _adamw(
     below = {
         "outside": second.sqrt() + _EPS,
         "none": second + _EPS,
+        "inside": (second + _EPS).sqrt(),
     }[root]
     factor = 1.0 if l2 else {"rate": 1 - rate * decay, "no rate": 1 - decay, "grows": 1 + rate * decay, "none": 1.0}[shrink]  # fmt: skip
     return factor * weight - sign * rate * first / below
@@ -231,6 +239,7 @@ def _wrong_steps(*given: Any) -> Iterator[tuple[str, Tensor]]:
         "the mean of the gradient is not corrected: divide by 1 - 0.9 ** step": {"correct": "second"},
         "the correction is that of the next step. `step` is 1 at the first one": {"correct": "next"},
         "the root is missing: divide by the square root of the second mean": {"root": "none"},
+        "the 1e-8 stands inside the root. It is added to the root": {"root": "inside"},
         "you added the step. Weights go against the gradient": {"sign": -1},
         "the two betas are exchanged: 0.9 is for the gradient, 0.999 for its square": {"betas": (0.999, 0.9)},
         "the gradient went in as it is. Its running mean is wanted": {"momentum": False, "correct": "second"},
@@ -238,6 +247,8 @@ def _wrong_steps(*given: Any) -> Iterator[tuple[str, Tensor]]:
     for words, options in choices.items():
         yield words, _adamw(*given, **options)
     direction = (_adamw(weight, gradient, first, second, step, rate, 0.0) - weight) / rate
+    moved = _adamw(weight, gradient, first, second, step, rate, 0.0)
+    yield "the weight was moved first, and the result shrunk. The old weight shrinks, and the move is taken off that", (1 - rate * decay) * moved  # fmt: skip
     yield "you gave the change alone. The weight after it is wanted", rate * direction
     yield "you gave the direction alone, without the rate. The weight after the step is wanted", direction
     yield "that is a step of plain SGD. Adam divides by the root of the squares' mean", (1 - rate * decay) * weight - rate * gradient  # fmt: skip

@@ -5,6 +5,7 @@ Letters: n examples, B batch, T tokens, K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ class Evaluation:
 
     loss: float  # mean over the items
     outputs: Mapping[str, Tensor]  # (n, ...) each, in the order of the examples: logits and labels, or what was kept
+    items: float = math.inf  # of which the loss is the mean; of a loss of several terms, the fewest
 
     @property
     def logits(self) -> Tensor:
@@ -130,6 +132,7 @@ def evaluate(
     return Evaluation(
         (total / items).sum().item(),
         joined if restore is None else {name: restore(tensor) for name, tensor in joined.items()},
+        items.min().item(),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -159,13 +160,16 @@ def better(new: Record, old: Record, metric: str | None) -> bool:
     """Is the new record to be kept in place of the old one?
 
     By the metric; of equals, the one with the lower loss. Without a metric by the accuracy, where there is one, then by
-    the loss. Without dev, the newer one.
+    the loss. Without dev, the newer one. A number is better than none (nan), as of a correlation where all predictions
+    are alike.
     """
     if not new.scores or not old.scores:
         return True
     name = metric or ("accuracy" if "accuracy" in new.scores else "loss")
     mine, theirs = new.scores[name], old.scores[name]
-    if mine != theirs:
-        less_is_better = name in METRICS and not METRICS[name].higher_is_better
+    if math.isnan(mine) != math.isnan(theirs):
+        return math.isnan(theirs)
+    if mine != theirs and not math.isnan(mine):
+        less_is_better = name.endswith("loss") or (name in METRICS and not METRICS[name].higher_is_better)
         return (mine < theirs) == less_is_better
     return new.scores["loss"] < old.scores["loss"]

@@ -373,6 +373,11 @@ class _Run:
             dev = evaluate(
                 self.plain, self.dev, loss=self.loss, keep=self.keep, precision=self.recipe.precision, share=self.share
             )
+        if dev is not None and not dev.items:
+            raise TrainingError(
+                "dev has nothing to judge by: no label of it counts. Where words are hidden by chance, a text or two may have none "
+                "hidden: hold out more."
+            )
         scores = dict(self.score(dev)) if dev is not None else {}
         metric = self.recipe.metric
         if dev is not None and metric is not None and metric not in scores:

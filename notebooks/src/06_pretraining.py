@@ -106,7 +106,7 @@ print(f"BERT read {3.3e9 / words:,.0f} times as many words")
 
 # %% [markdown]
 # Small, and always about the same: arrays, axes, shapes. That is just right for a model that has
-# half a minute to learn.
+# a minute to learn.
 #
 # ### What is held out
 #
@@ -217,7 +217,8 @@ assert tokenizer.tokenize("array") == ["array"] and len(tokenizer.tokenize("umbr
 # Each sentence becomes ids once. Rows are made of them when they are needed: sentence after
 # sentence, as many as fit into T tokens, and some of the tokens are hidden. BERT hides 15 %. For a
 # short run we hide 30 %: then each row asks twice as many questions. (Wettig et al. 2023 tried up
-# to 80 %, and found 40 % better than 15 % for large models.)
+# to 80 %, and found 40 % better than 15 % for large models.) Dev hides 15 %, as BERT did: its gaps are easier, for more stands
+# around them. So in the figures below dev may lie under the training.
 #
 # **A sentence is fed several times, says the article.** Not in the same form:
 
@@ -412,7 +413,7 @@ assert abs(answer.sentence_loss - math.log(2)) < 0.5  # 0.69: as good as a coin
 
 # %% [markdown]
 # At the start the words cost ln V = 6.9 and the pair ln 2 = 0.7: a model that knows nothing. For
-# what can be learned in half a minute we now leave the pairs out, as RoBERTa did for good.
+# what can be learned in a minute we now leave the pairs out, as RoBERTa did for good.
 
 # %% [markdown] items="003-28"
 # ### Only where words are hidden
@@ -469,7 +470,7 @@ assert ratio < 0.8
 # The rate follows a **schedule**: in the first tenth of the steps it rises from 0, the **warm-up**;
 # then it falls to 0 again, both in a straight line (notebook 07 draws it).
 #
-# Two watchers look on. One fills gaps. The other takes two measures of what happens inside, both from 0
+# Two *watchers* look on: objects that `fit` calls after each step and each evaluation. One fills gaps. The other takes two measures of what happens inside, both from 0
 # to 1:
 #
 # - *answers differ*: how far the probabilities at a gap lie from their mean over all gaps (half the sum
@@ -675,7 +676,7 @@ print(
 )
 
 # %% [markdown]
-# Honestly: three counted tables still beat half a minute of BERT. **Counting is hard to beat on
+# Honestly: three counted tables still beat a minute of BERT. **Counting is hard to beat on
 # little text**; only with more text and time does it turn round.
 
 # %% [markdown]
@@ -1041,7 +1042,7 @@ assert starts[1] > reached[0] and starts[2] > reached[1] > reached[2]
 # The counted tables are left behind. Three things to see in the figure:
 #
 # - **Where the second run begins, the loss jumps up,** for two reasons. Its rows are other ones: two
-#   shorter texts each, in half of the cases from two documents, so a hidden word has less around it
+#   shorter texts each, in more than half of the cases from two documents, so a hidden word has less around it
 #   that helps. (At its end, on all that is held out, the model has 3.90 on such rows and 3.78 on
 #   rows of one text. Losses on different rows cannot be compared.) And its rate rises anew, so that
 #   large steps undo what the last small ones had settled.
@@ -1097,7 +1098,7 @@ unread = type(mini.model)(mini.model.config).eval()
 gap = "If [MASK] is None, the default is used."
 models = {
     "new weights": (unread, mini_tokenizer),
-    "half a minute": (model, tokenizer),
+    "a minute": (model, tokenizer),
     "mini_bert": (mini.model, mini_tokenizer),
 }
 plots.Table(
@@ -1576,8 +1577,8 @@ assert round(cost["base"] / (16 * TPU_V2 * four_days), 2) == 0.09
 #
 # So the claim of the beginning, that pretraining needs huge resources, was right for 2018, and is half
 # right today: the *computing* is affordable. What costs is the text, the time of people, and the runs that
-# went wrong. And on your own machine? Large matrices reach a higher rate than a small model's, so take the
-# first number as too high.
+# went wrong. And on your own machine? The first line reckons with the rate of the small model of section 6. Large matrices reach a
+# higher one, so its years are too many; the second line has the rate of such matrices.
 
 
 # %%

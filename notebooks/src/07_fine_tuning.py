@@ -555,8 +555,8 @@ assert {group["lr"] for group in optim.adamw(model).param_groups} == {2e-5}
 # - `first` and `second` are the running means of the gradient and of its square **before** this step.
 #   Bring them up to date: `first = 0.9 * first + 0.1 * gradient`, and likewise with 0.999 for the square.
 # - They began at 0, so divide by `1 - 0.9 ** step` and `1 - 0.999 ** step`. `step` is 1 at the first.
-# - Move by `rate * first / (root of second + 1e-8)`.
-# - The weight shrinks by the factor `1 - rate * decay`.
+# - The **old** weight shrinks by the factor `1 - rate * decay`.
+# - From that take the move, `rate * first / (√second + 1e-8)`: the 1e-8 is added to the root, so that nobody divides by 0.
 
 
 # %%
@@ -608,7 +608,7 @@ plots.Table(
         "dev accuracy",
         "from seed to seed",
         "minus none",
-        "95 % interval of that",
+        "95 % of that, over seeds",
     ],
     [
         [
@@ -637,6 +637,9 @@ print(f"left of a weight after the run by decay alone: {left}")
 print(f"and after BERT's own pretraining, a million steps with 0.01: {pretraining:.2f}")
 
 # %% [markdown]
+# (An interval *over seeds* says what other seeds of the same runs would give, on these headlines. Those of notebook 02, and in a table
+# further down, are *over headlines*: what other headlines would give. Neither says anything of the other kind of chance.)
+#
 # - **With the usual 0.01, and with a hundred times as much, no difference is shown**, neither between no
 #   decay and decay nor between decay on matrices and on everything. The intervals contain 0, and end
 #   within one point of it.
@@ -767,7 +770,7 @@ plots.Table(
         "accuracy without",
         "with",
         "with minus without",
-        "95 % interval",
+        "95 %, over seeds",
         "runs failed without",
         "with",
     ],
@@ -1247,7 +1250,8 @@ metrics.hardest(data.dev, found.logits, found.labels, n=6, names=data.labels)
 #
 # The loss is a mean over examples, so a class counts as much as it has examples. `class_weights=True`
 # multiplies the loss of each example by n / (K · n_c), for n examples in K classes, n_c of them in its own:
-# then **every class counts alike**, however rare it is. (On the command line: `--class-weights`.)
+# then **the classes count alike**, however rare one is. (Nearly so: the sum over a batch is divided by the weights in that batch, and
+# a batch may hold none of the rare ones. On the command line: `--class-weights`.)
 #
 # **Predict:** of the headlines in dev that are of the rare class, how many are found without weights? And
 # what will it cost to find more of them?
@@ -1383,7 +1387,7 @@ with torch.no_grad():
 compared, OURS_PARTS = measured("fine_tuning_parts")
 rows = compared["arms"]
 plots.Table(
-    ["what learns, what the head reads", "dev accuracy", "seeds", "minus all", "95 % interval of that", "numbers that may learn"],
+    ["what learns, what the head reads", "dev accuracy", "seeds", "minus all", "95 % of that, over headlines", "numbers that may learn"],
     [
         [
             name,
@@ -1490,8 +1494,8 @@ plots.Table(
 # - **16 examples** are not even all ten classes. Training all of BERT on them gives less than a logistic
 #   regression on its vectors as they are.
 # - **64 and 256:** the two are within two points of each other.
-# - **1,230:** fine-tuning leads by one or two points. Dev has 410 headlines, and other 410 would move
-#   either by three or four points, so this is a hint and no more.
+# - **1,230:** fine-tuning leads by one or two points. Whether it would do so on 410 other headlines, compared text by text, was not
+#   measured here, so this is a hint and no more.
 # - Counted words are far below everywhere: they know nothing but these few headlines.
 # - With all 1,230 the two regressions have no spread: every seed gives them the same examples.
 #
@@ -1531,8 +1535,8 @@ print("three more runs of the same recipe:", *(f"{accuracy:.1%}" for accuracy in
 # Eight runs of one recipe, and they differ as much as the rows of the table above. Whoever takes the best
 # of five seeds by dev has chosen on dev once more. And both kinds of chance are at work at the same time,
 # as in notebook 02: the seed, and which headlines happen to be in dev. Sometimes a difference is larger
-# than both. The model of the mended run, with its 96 headlines, and that of 1,230, on the same dev. (The
-# last thing it says is [McNemar's test](../docs/glossary.md#mcnemars-test): of the headlines that only one
+# than both. Compare the model of the mended run, which learned from 96 headlines, with the one that learned from 1,230, on the same
+# dev. (The last thing it says is [McNemar's test](../docs/glossary.md#mcnemars-test): of the headlines that only one
 # of the two has right, would a coin split so unevenly? The probability of that is *p*; near 0 means: not by
 # chance.)
 
@@ -1739,7 +1743,7 @@ del paraphrase
 
 # %% [markdown]
 # And the numbers themselves? With `num_labels=1` the same head has **one** output, and the loss is the
-# mean squared error. Whole numbers as labels do no harm there. The library sees that the labels are
+# mean squared error. Whole numbers as labels do no harm in this library. The library sees that the labels are
 # numbers, and does it by itself: `fine_tune(pairs)`.
 
 # %%

@@ -29,13 +29,27 @@ def matrices(name, parameter):
 
 
 def adamw(
-    w, g, m, v, t, rate, decay, *, l2=0.0, factor=lambda r, d: 1 - r * d, one=0.9, two=0.999, fix=(1, 1), sign=-1
+    w,
+    g,
+    m,
+    v,
+    t,
+    rate,
+    decay,
+    *,
+    l2=0.0,
+    factor=lambda r, d: 1 - r * d,
+    one=0.9,
+    two=0.999,
+    fix=(1, 1),
+    sign=-1,
+    below=lambda v: v.sqrt() + 1e-8,
 ):
     g = g + l2 * decay * w
     m, v = one * m + (1 - one) * g, two * v + (1 - two) * g**2
     m = m / (1 - one**t) if fix[0] else m
     v = v / (1 - two**t) if fix[1] else v
-    return factor(rate, decay) * w + sign * rate * m / (v.sqrt() + 1e-8)
+    return factor(rate, decay) * w + sign * rate * m / below(v)
 
 
 def line(step, steps, warmup, highest):
@@ -112,6 +126,9 @@ WRONG = {
         (lambda w, g, m, v, t, r, d: (adamw(w, g, m, v, t, r, 0.0) - w) / r, "you gave the direction alone"),
         (lambda w, g, m, v, t, r, d: w, "the weight has not changed"),
         (lambda w, g, m, v, t, r, d: (1 - r * d) * w - r * ((0.9 * m + 0.1 * g) / (1 - 0.9**t)) / ((0.999 * v + 0.001 * g**2) / (1 - 0.999**t) + 1e-8), "the root is missing"),
+        (lambda w, g, m, v, t, r, d: (1 - r * d) * adamw(w, g, m, v, t, r, 0.0), "the weight was moved first"),
+        (lambda *a: adamw(*a, below=lambda v: v.sqrt()), "A weight that has had no gradient yet gives 0 / 0"),
+        (lambda *a: adamw(*a, below=lambda v: (v + 1e-8).sqrt()), "stands inside the root"),
         (lambda *a: adamw(*a).sum(), "you gave one number for all"),
         (lambda *a: (adamw(*a), a[2], a[3]), "the new weight alone is wanted"),
     ],

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.batching import Batches
+from course_lib.errors import TrainingError
 from course_lib.training import (
     FINE_TUNING,
     ModelLoss,
@@ -20,6 +21,7 @@ from course_lib.training import (
     fit,
     set_seed,
 )
+from course_lib.training.history import Record, better
 
 
 def run(seed: int = 0, data=None, **options):
@@ -207,6 +209,32 @@ def test_a_metric_chooses_nothing_where_there_is_no_dev() -> None:
 def test_by_the_loss_less_is_better() -> None:
     _, report = run(epochs=8, learning_rate=1.0, metric="loss")
     assert report.kept.scores["loss"] == min(r.scores["loss"] for r in report.records)
+
+
+@pytest.mark.parametrize(
+    ("name", "new", "old", "kept"),
+    [
+        ("word_loss", 9.0, 4.0, False),  # a loss that the table of metrics does not list
+        ("word_loss", 4.0, 9.0, True),
+        ("spearman", math.nan, 0.8, False),  # all predictions alike: no correlation at all
+        ("spearman", 0.1, math.nan, True),
+        ("spearman", math.nan, math.nan, False),
+        ("perplexity", 7.0, 8.0, True),
+        ("accuracy", 0.8, 0.7, True),
+    ],
+)
+def test_what_is_better(name, new, old, kept) -> None:
+    def record(value: float) -> Record:
+        return Record(1, 1, 0.0, None, {name: value, "loss": 1.0}, 0.0, True)
+
+    assert better(record(new), record(old), name) is kept
+
+
+def test_a_dev_without_a_label_that_counts_is_said() -> None:
+    """It was 0 divided by 0, and the advice was a smaller learning rate."""
+    nothing = [{name: x if name != "labels" else torch.full_like(x, -100) for name, x in b.items()} for b in batches()]
+    with pytest.raises(TrainingError, match="dev has nothing to judge by"):
+        fit(Tiny(), batches(), nothing, epochs=1)
 
 
 def test_it_stops_after_so_many_evaluations_without_anything_better() -> None:
