@@ -59,6 +59,7 @@ class Answers(Task):
         return {"start_logits": answer.start_logits, "end_logits": answer.end_logits}
 
     def _best(self, outputs: Mapping[str, Tensor], prepared: Prepared, n_best: int = 1) -> list[list[Any]]:
+        """Where every question is known to have an answer, "no answer" is none: in an evaluation, not in a prediction."""
         always = all(q.answers for q in prepared.examples)
         return spans.best_answers(
             outputs["start_logits"],

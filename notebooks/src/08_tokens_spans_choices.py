@@ -919,8 +919,9 @@ if pretrained.find_model().name.endswith("finetuned-squad"):
 # ### "No answer"
 #
 # The score of *no answer* is the start score of `[CLS]` plus its end score. *No answer* wins where this sum
-# is larger than that of the best span by more than a **threshold**, 0 by default. Choose the threshold on dev. Where every question has an answer, as
-# in SQuAD 1.1, switch it off: `best_answers(..., no_answer_threshold=None)`.
+# is larger than that of the best span by more than a **threshold**, 0 by default. Choose the threshold on dev. Where every question
+# has an answer, as in SQuAD 1.1, switch it off: `best_answers(..., no_answer_threshold=None)`. (`evaluate` does so by itself where
+# each of the questions has an answer; `predict` cannot know that, and keeps 0.)
 
 # %%
 passage = asked.context
