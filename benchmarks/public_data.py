@@ -14,7 +14,6 @@ are kept, for sets may run side by side. MODEL names another model than the embe
 
 from __future__ import annotations
 
-import datetime
 import gzip
 import json
 import os
@@ -22,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS, machine, versions, write
+from benchmarks.record import RESULTS, versions, where_and_when, write
 
 EPOCHS, RATE, WARMUP, SIZE = 2, 5e-5, 0.1, 32
 CHINESE = {"model": "mini_bert_zh", "learning_rate": 2e-4}  # a small model takes a higher rate
@@ -86,7 +85,7 @@ def _run(folder: Path, side: str, seed: int, changes: dict[str, Any]) -> dict[st
         tuned = _trainer(without_dev, name, seed, recipe)
     sizes = {n: len(p) for n, p in data.splits.items()}
     found: dict[str, Any] = {
-        "seed": seed, "machine": machine(), "date": datetime.date.today().isoformat(), "versions": versions(),
+        "seed": seed, **where_and_when(), "versions": versions(),
         "model": name, "examples": sizes,
     }  # fmt: skip
     for part in ("dev", "test"):

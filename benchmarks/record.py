@@ -19,12 +19,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "transformers")}}
 
 
+def where_and_when() -> dict[str, str]:
+    """Where and when something was measured, for one run among others too."""
+    return {"machine": machine(), "date": datetime.date.today().isoformat()}
+
+
 def write(name: str, **numbers: Any) -> Path:
     """Keep the numbers of one benchmark in results/NAME.json, with where and how they were measured."""
     found = {
         **numbers,
-        "machine": machine(),
-        "date": datetime.date.today().isoformat(),
+        **where_and_when(),
         "command": f"python -m benchmarks {name}",
         "versions": versions(),
     }

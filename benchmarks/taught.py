@@ -25,14 +25,13 @@ from the card to them as logarithms of 16 bits.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import os
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks.record import RESULTS, machine, write
+from benchmarks.record import RESULTS, where_and_when, write
 from benchmarks.zoo_thucnews import PUBLISHED, WORD_MODELS
 
 COPIES = 4
@@ -99,8 +98,7 @@ def _scores(tuned: Any, seconds: float) -> dict[str, Any]:
         "macro_f1": round(result.scores["macro_f1"], 4),
         "parameters": sum(parameter.numel() for parameter in tuned.model.parameters()),
         "seconds": round(seconds),
-        "machine": machine(),
-        "date": datetime.date.today().isoformat(),
+        **where_and_when(),
     }
 
 

@@ -18,15 +18,13 @@ many, and on all: the first lines of the file, which is in a drawn order. With V
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks.record import RESULTS, write
-from course_lib.devices import machine
+from benchmarks.record import RESULTS, where_and_when, write
 
 # Test accuracy in per cent, as the repository's page has it, from 180,000 headlines and Sogou's 300 numbers a character.
 PUBLISHED = {
@@ -79,8 +77,7 @@ def run(name: str, variant: str, data: Any, folder: Path, **more: Any) -> dict[s
         "seconds": round(seconds),
         "texts_a_second": round(len(texts) / (perf_counter() - start)),
         "settings": {key: value for key, value in chosen.items() if key not in ("vectors", "vector_words")},
-        "machine": machine(),
-        "date": datetime.date.today().isoformat(),
+        **where_and_when(),
     }
 
 
@@ -110,8 +107,7 @@ def on_dev(data: Any, rows: int, longest: int, size: int, rate: float) -> dict[s
         "learning_rate": rate,
         "grams": alone,
         "seconds": round(seconds),
-        "machine": machine(),
-        "date": datetime.date.today().isoformat(),
+        **where_and_when(),
     }
 
 

@@ -8,12 +8,14 @@ of their two names. What a file lacks or has too much is reported in words; what
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 import warnings
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from course_lib.config import BertConfig
@@ -227,3 +229,12 @@ def _misfit(name: str, key: str, has: tuple[int, ...], wants: tuple[int, ...]) -
     else:
         reason = "a configuration of another size (hidden_size, intermediate_size)"
     return f"{key} has shape {has} in '{name}' and {wants} in the model: probably {reason}."
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """A digest of all weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

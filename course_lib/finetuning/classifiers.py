@@ -9,17 +9,16 @@ What comes back is what `fine_tune` gives: it evaluates, predicts and saves itse
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from course_lib import training
+from course_lib.checkpoint import weights_sha256
 from course_lib.datasets import Example, Examples
 from course_lib.datasets.examples import texts_of
 from course_lib.errors import DataError
@@ -118,7 +117,7 @@ def train_classifier(
     origin = {
         "model": name, "unit": unit, "minimum": minimum, "most": most, "vectors": None if vectors is None else str(vectors),
         "options": {key: str(value) for key, value in (options or {}).items()}, "teachers": len(teachers), "temperature": temperature,
-        "weights of the teachers": ", ".join(_digest(teacher.model) for teacher in teachers),
+        "weights of the teachers": ", ".join(weights_sha256(teacher.model)[:12] for teacher in teachers),
     }  # fmt: skip
     training.set_seed(seed)
     built: dict[str, Any] = dict(options or {})
@@ -147,7 +146,7 @@ def train_classifier(
             data = data.replace(notes=(*data.notes, *found.notes))
         model = zoo.build(name, len(data.labels), len(tokenizer), **built)
         if name == "FastText":
-            table_notes += crowded_note(words, unit, model.features.buckets)
+            table_notes += crowded_note(words, unit, model.features)
     model.card["vocabulary"] = vocabulary_digest(tokenizer)  # into zoo.json
     if batch_size is None:
         batch_size = 32 if over_bert or len(texts) < _SMALL else 128
@@ -213,18 +212,13 @@ def unknown_note(tuned: FineTuned, data: Any, choices: Mapping[str, Any]) -> tup
     return (f"{share:.0%} of the tokens of {part} {left_out} and are read as [UNK]: {more} would know more.",)
 
 
-def _digest(model: nn.Module) -> str:
-    """Twelve letters that are others for other weights."""
-    digest = hashlib.sha256()
-    for tensor in model.state_dict().values():
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:12]
-
-
-def crowded_note(texts: Sequence[str], unit: str | None, rows: int) -> tuple[str, ...]:
+def crowded_note(texts: Sequence[str], unit: str | None, fast_text: Any) -> tuple[str, ...]:
     """A sentence if FastText's table has fewer rows than the texts have different pairs of neighbours, so that most share one."""
     from course_lib.vocabulary import usual_unit
 
+    rows, tables = fast_text.buckets, len(fast_text.grams)  # of pairs, triples, ...
+    if not tables:
+        return ()
     by_character = (usual_unit(texts) if unit is None else unit) == "characters"
     pairs: set[tuple[str, str]] = set()
     for text in texts:
@@ -233,9 +227,10 @@ def crowded_note(texts: Sequence[str], unit: str | None, rows: int) -> tuple[str
         return ()
     enough = 10 ** len(str(2 * len(pairs) - 1))
     enough = next(n for n in (enough // 5, enough // 2, enough) if n >= 2 * len(pairs))
+    without = " (and --option longest=2 leaves out triples, which are more still)" if tables > 1 else ""
     return (
         f"The texts have {len(pairs):,} different pairs of neighbours, and FastText {rows:,} rows for them, so most share a row: "
-        f"--option buckets={enough} gives them room (and --option longest=2 leaves out triples, which are more still).",
+        f"--option buckets={enough} gives them room{without}.",
     )
 
 

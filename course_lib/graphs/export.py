@@ -18,7 +18,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
-import hashlib
 import inspect
 import io
 import json
@@ -35,6 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from course_lib.checkpoint import weights_sha256
 from course_lib.errors import ExportError
 from course_lib.graphs.onnx_files import CLASSES, SCOPES
 
@@ -463,15 +463,6 @@ def _asked(
         weights_sha256(model),
         {name: version(name) for name in ("bert-course", "torch", "onnx", "transformers")},
     )
-
-
-def weights_sha256(model: nn.Module) -> str:
-    """A digest of all weights, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def _growing(flat: Flat, inputs: Mapping[str, Tensor], axes: Mapping[str, Axes]) -> dict[str, Axes]:

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from course_lib.checkpoint import weights_sha256
 from course_lib.errors import DataError
-from course_lib.graphs.export import Asked, Flat, asked_of, evaluating, named_inputs, plain_attention, weights_sha256
+from course_lib.graphs.export import Asked, Flat, asked_of, evaluating, named_inputs, plain_attention
 from course_lib.graphs.onnx_files import read_onnx
 from course_lib.graphs.running import OnnxModel
 from course_lib.plots import Table

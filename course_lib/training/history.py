@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from course_lib.metrics import METRICS
+from course_lib.metrics import better as beats
 from course_lib.training import disk
 from course_lib.training.evaluation import Evaluation
 
@@ -166,10 +166,8 @@ def better(new: Record, old: Record, metric: str | None) -> bool:
     if not new.scores or not old.scores:
         return True
     name = metric or ("accuracy" if "accuracy" in new.scores else "loss")
+    way = name if name in METRICS else "loss" if name.endswith("loss") else "accuracy"  # by which it is compared
     mine, theirs = new.scores[name], old.scores[name]
-    if math.isnan(mine) != math.isnan(theirs):
-        return math.isnan(theirs)
-    if mine != theirs and not math.isnan(mine):
-        less_is_better = name.endswith("loss") or (name in METRICS and not METRICS[name].higher_is_better)
-        return (mine < theirs) == less_is_better
-    return new.scores["loss"] < old.scores["loss"]
+    if beats(way, mine, theirs) or beats(way, theirs, mine):
+        return beats(way, mine, theirs)
+    return beats("loss", new.scores["loss"], old.scores["loss"])

@@ -512,5 +512,8 @@ def test_fast_text_says_when_its_pairs_have_to_share_rows(data) -> None:
     pairs = {pair for text in known.train.texts for pair in pairwise(text.split())}
     assert f"have {len(pairs)} different pairs of neighbours, and FastText 7 rows" in said
     enough = int(re.search(r"buckets=(\d+)", said)[1])
-    assert 2 * len(pairs) <= enough < 5 * len(pairs)
+    assert 2 * len(pairs) <= enough < 5 * len(pairs) and "longest=2" in said
+    (said,) = train_classifier("FastText", known, options={"buckets": 7, "embedding": 4, "longest": 2}, **chosen).notes
+    assert "longest=2" not in said  # it has no triples already
+    assert train_classifier("FastText", known, options={"embedding": 4, "longest": 1}, **chosen).notes == ()
     assert train_classifier("FastText", known, options={"buckets": enough, "embedding": 4}, **chosen).notes == ()
