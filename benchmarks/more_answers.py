@@ -3,7 +3,8 @@
 SQuAD 1.1 comes from the folder that COURSE_DATA names; its questions for training are taken from all over the training
 part (12 articles). Beside it the course's own 300 questions, a fifth of them without an answer. Each run ends with the
 weights of the last epoch, and is asked 212 questions of SQuAD's dev part, every fiftieth, and those of the course's own
-test part that have an answer. Whoever says "no answer" is wrong there.
+test part that have an answer. A model of SQuAD's questions, which all have one, never says "no answer"; one of the course's
+may, and is wrong there.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from course_lib.finetuning.tasks import Prepared, Task, as_dictionary
 from course_lib.heads import BertForQuestionAnswering
 from course_lib.training import Evaluation, ModelLoss
 
+ANSWERED = "answered"  # the form of questions of which each has an answer
+
 
 class Answers(Task):
     """Where in the passage does the answer start and end? Long passages are read in windows."""
@@ -24,6 +26,10 @@ class Answers(Task):
     score_names = ("loss", "exact_match", "answer_f1")
     max_tokens = 384
     needs = ("question", "context")
+
+    def form_of(self, examples: Sequence[Question]) -> str | None:
+        """ "answered" where every question has an answer, and "no answer" is then never said; None where some have none."""
+        return ANSWERED if all(question.answers for question in examples) else None
 
     def head(self) -> type:
         """`BertForQuestionAnswering`: two scores a token."""
@@ -59,14 +65,13 @@ class Answers(Task):
         return {"start_logits": answer.start_logits, "end_logits": answer.end_logits}
 
     def _best(self, outputs: Mapping[str, Tensor], prepared: Prepared, n_best: int = 1) -> list[list[Any]]:
-        """Where every question is known to have an answer, "no answer" is none: in an evaluation, not in a prediction."""
-        always = all(q.answers for q in prepared.examples)
+        """The model's answers, best first. It was not taught "no answer" by questions that all have one, so it never says it."""
         return spans.best_answers(
             outputs["start_logits"],
             outputs["end_logits"],
             prepared.more["windows"],
             n_best,
-            no_answer_threshold=None if always else 0.0,
+            no_answer_threshold=None if self.form == ANSWERED else 0.0,
         )
 
     def report(self, found: Evaluation, prepared: Prepared) -> metrics.AnswerScores:

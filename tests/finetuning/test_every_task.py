@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 
+from course_lib import metrics
 from course_lib.datasets import Choice, Document, Example, Examples, TaggedSentence, load_dataset
 from course_lib.errors import DataError, ModelFilesError, TrainingError
 from course_lib.finetuning import TASKS, FineTuned, Reading, fine_tune
@@ -343,6 +344,31 @@ def test_a_set_with_some_of_the_labels_in_another_order_is_scored_by_their_names
         tuned["classification"].evaluate("test", data=unknown)
     with pytest.raises(DataError, match="examples came: give one of the two"):
         tuned["classification"].evaluate(sport, data=few)
+
+
+def _points_at_cls(model: torch.nn.Module, given: tuple, answer: object) -> None:
+    for scores in (answer.start_logits, answer.end_logits):
+        scores[:, 0] = 99.0
+
+
+@pytest.mark.parametrize(("asked", "said"), [(slice(0, 3), ""), (slice(0, 2), "an answer")])
+def test_no_answer_is_said_by_who_was_taught_it_in_evaluation_as_in_prediction(
+    tiny, data, tmp_path, asked, said
+) -> None:
+    """What decides is train, not the questions at hand; and the card keeps it."""
+    whole = data["answers"]
+    fine_tune(whole.replace(train=whole.train[asked], dev=()), tiny, output=tmp_path, steps=1, progress=False)
+    tuned = FineTuned.load(tmp_path)
+    tuned.model.register_forward_hook(_points_at_cls)
+    questions = [q for q in whole.train if q.answers]
+    predicted = {q.id: p["label"] for q, p in zip(questions, tuned.predict(_asked(questions)), strict=True)}
+    assert {bool(text) for text in predicted.values()} == {bool(said)}
+    evaluated = tuned.evaluate(questions).scores
+    assert evaluated["answer_f1"] == metrics.answer_scores(predicted, questions, version="1.1").f1
+
+
+def _asked(questions: list) -> list[tuple[str, str]]:
+    return [(question.question, question.context) for question in questions]
 
 
 # ------------------------------------------------------------------------------------------------ long texts
