@@ -1,9 +1,11 @@
 import collections
+import json
 import math
 import re
 import string
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -372,6 +374,53 @@ def test_the_longest_run_is_found(one: str, two: str) -> None:
     same = longest_run(*pieces)
     expected = 2 * same / (len(pieces[0]) + len(pieces[1])) if same else 0.0
     assert metrics.token_f1(one, two, "zh") == pytest.approx(expected)
+
+
+def official(*parts: str) -> tuple[list, dict[str, str]]:
+    cases = [case for part in parts for case in OFFICIAL[part]]
+    return asked(*(tuple(gold) for gold, _ in cases)), {
+        str(number): said for number, (_, said) in enumerate(cases) if said is not None
+    }
+
+
+OFFICIAL = json.loads((Path(__file__).parent / "official_answers.json").read_text(encoding="utf-8"))
+OFFICIAL["nothing"] = [[[], said] for said in OFFICIAL["without_answer"]]
+
+
+def test_the_numbers_are_those_of_the_official_programs() -> None:
+    """Frozen from runs of the three programs themselves; the file says of which."""
+    questions, said = official("english")
+    found, theirs = metrics.answer_scores(said, questions, "1.1"), OFFICIAL["squad_1.1"]
+    assert 100 * np.array([found.exact_match, found.f1]) == pytest.approx([theirs["exact_match"], theirs["f1"]])
+
+    found, theirs = metrics.answer_scores(*reversed(official("english", "nothing")), "2.0"), OFFICIAL["squad_2.0"]
+    for part, prefix in (
+        ((found.exact_match, found.f1, found.questions), ""),
+        (found.answerable, "HasAns_"),
+        (found.unanswerable, "NoAns_"),
+    ):
+        expected = [theirs[prefix + name] for name in ("exact", "f1", "total")]
+        assert [100 * part[0], 100 * part[1], part[2]] == pytest.approx(expected)
+
+    questions, said = official("chinese")
+    found, theirs = metrics.answer_scores(said, questions, language="zh"), OFFICIAL["cmrc_2018"]
+    assert 100 * np.array([found.exact_match, found.f1]) == pytest.approx([theirs["EM"], theirs["F1"]])
+    assert (found.questions, found.missing) == (theirs["TOTAL"], theirs["SKIP"])
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("建筑师Henry A. Walsh。", ["建", "筑", "师", "henry", "a.", "walsh"]),
+        ("U.S.的", ["u.s", ".", "的"]),
+        ("23~28℃（82至90°F）", ["2328℃82", "至", "90°f"]),
+        ("don't, it's 1,000", ["do", "n't", ",", "it", "'s", "1,000"]),
+        ("a...b—c", ["a", "...", "b", "—", "c"]),
+    ],
+)
+def test_between_chinese_characters_words_are_split_as_nltk_does(text: str, pieces: list[str]) -> None:
+    """The pieces here are what nltk's splitter gives."""
+    assert metrics.answer_pieces(text, "zh") == pieces
 
 
 @pytest.mark.parametrize(

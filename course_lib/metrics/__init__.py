@@ -7,7 +7,14 @@ choosing a checkpoint by the name of a metric. Shares are from 0 to 1. What scik
 Everywhere a label of -100 does not count, as in cross entropy.
 """
 
-from course_lib.metrics.answers import AnswerScores, answer_scores, exact_match, normalise_answer, token_f1
+from course_lib.metrics.answers import (
+    AnswerScores,
+    answer_pieces,
+    answer_scores,
+    exact_match,
+    normalise_answer,
+    token_f1,
+)
 from course_lib.metrics.classes import (
     HardExample,
     HardExamples,
@@ -28,7 +35,7 @@ from course_lib.metrics.numbers import RegressionScores, mse, pearson, perplexit
 
 __all__ = [
     "METRICS", "AnswerScores", "Comparison", "EntityScores", "HardExample", "HardExamples", "Metric",
-    "MultilabelReport", "RegressionScores", "Report", "Spread", "accuracy", "answer_scores", "better",
+    "MultilabelReport", "RegressionScores", "Report", "Spread", "accuracy", "answer_pieces", "answer_scores", "better",
     "classification_report", "confusion_matrix", "entity_scores", "exact_match", "hardest", "macro_f1", "micro_f1", "mse",
     "multilabel_report", "normalise_answer", "over_seeds", "paired_interval", "pearson", "perplexity", "regression_scores",
     "scorer", "spearman", "token_f1",
