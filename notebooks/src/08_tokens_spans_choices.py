@@ -857,7 +857,7 @@ assert (
 
 # %% [markdown]
 # **It is the questions** (one seed each). Twelve times through 300 of SQuAD, the model knows them
-# by heart, a loss of 0.04, and reads no better than before. As many steps over four times as many
+# by heart, a loss of 0.04, and reads hardly better than before. As many steps over four times as many
 # questions, and it answers two in five: it has begun to compare the question with the passage. Our
 # own 300, twelve times, are a beginning: nearly one in five of our test's, whose passages are of
 # their kind, and one in ten of SQuAD's.
@@ -920,8 +920,8 @@ if pretrained.find_model().name.endswith("finetuned-squad"):
 #
 # The score of *no answer* is the start score of `[CLS]` plus its end score. *No answer* wins where this sum
 # is larger than that of the best span by more than a **threshold**, 0 by default. Choose the threshold on dev. Where every question
-# has an answer, as in SQuAD 1.1, switch it off: `best_answers(..., no_answer_threshold=None)`. (`evaluate` does so by itself where
-# each of the questions has an answer; `predict` cannot know that, and keeps 0.)
+# has an answer, as in SQuAD 1.1, switch it off: `best_answers(..., no_answer_threshold=None)`. (`fine_tune` does so by itself where
+# each question of train has an answer, and writes it into the model's card: who was never taught *no answer* does not say it.)
 
 # %%
 passage = asked.context
