@@ -13,6 +13,7 @@ import re
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import nbformat
@@ -61,26 +62,54 @@ def requests(page) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def notebook(page, address: str, copy: Path, requests) -> Path:
-    """A notebook with everything that this file looks at, run once."""
+def started(page, address: str, copy: Path, requests) -> Path:
+    """A notebook with everything that this file looks at, all of its cells run."""
     cells = [nbformat.v4.new_code_cell(text) for text in (_MODEL, _SHOW, _ATTENTION, _CALLS, _MERMAID)]
     made = nbformat.v4.new_notebook(cells=cells)
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     path = copy / "notebooks" / "graphs_in_a_browser.ipynb"
     nbformat.write(made, path)
     run_all(page, address, path.stem)
-    deadline = time.monotonic() + 60
-    while not all(cell.execution_count for cell in saved(page, path).cells):
-        assert time.monotonic() < deadline, "the notebook does not come to its end"
     return path
 
 
+@pytest.fixture(scope="module")
+def keys(page, started: Path) -> dict[str, Any]:
+    """Who has the keyboard when Netron has come, before anything is clicked on; and whether Ctrl+S saves."""
+    page.frame_locator('iframe[title="Netron: tiny 模型.onnx"]').get_by_text("Accept").wait_for()
+    page.wait_for_timeout(500)
+    found = {"holder": page.evaluate("document.activeElement.tagName"), "saved by Ctrl+S": False}
+    before, deadline = started.stat().st_mtime_ns, time.monotonic() + 10
+    page.keyboard.press("Control+s")
+    while time.monotonic() < deadline and not found["saved by Ctrl+S"]:
+        page.wait_for_timeout(200)
+        found["saved by Ctrl+S"] = started.stat().st_mtime_ns > before
+    return found
+
+
+@pytest.fixture(scope="module")
+def notebook(page, started: Path, keys) -> Path:
+    """The same when all is done and saved."""
+    deadline = time.monotonic() + 60
+    while not all(cell.execution_count for cell in saved(page, started).cells):
+        assert time.monotonic() < deadline, "the notebook does not come to its end"
+    return started
+
+
 def saved(page, path: Path) -> nbformat.NotebookNode:
-    """Save by the button, because Netron's frame takes the keys; the file then."""
+    """Save by the button, which works whoever has the keys; the file then."""
     page.wait_for_timeout(500)
     page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='save']").first.click()
     page.wait_for_timeout(1000)
     return nbformat.read(path, as_version=4)
+
+
+def test_netron_leaves_the_keys_to_the_notebook_until_somebody_enters_its_frame(page, keys: dict, notebook) -> None:
+    assert keys["holder"] != "IFRAME" and keys["saved by Ctrl+S"]
+    page.locator("iframe[title^=Netron]").scroll_into_view_if_needed()
+    page.frame_locator('iframe[title="Netron: tiny 模型.onnx"]').locator("body").click(position={"x": 5, "y": 5})
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.activeElement.tagName") == "IFRAME"
 
 
 def test_netron_draws_the_graph_in_the_cell(page, notebook: Path) -> None:

@@ -113,7 +113,23 @@ _SCRIPT = """
     const made = document.createElement("iframe");
     Object.assign(made, { src: url, title: $TITLE, width: "100%", height: $HEIGHT });
     made.style.border = "1px solid #8A8A8A";
+    keepKeys(made);
     return made;
+  };
+  // Netron's page takes the keyboard as soon as it is there, and then Ctrl+S or Shift+Enter do not reach the notebook. It is
+  // given back, for the first minute, until somebody enters the frame: with the mouse over it, or by the Tab key.
+  const keepKeys = (made) => {
+    const over = new AbortController();
+    const { signal } = over;
+    let before = document.activeElement, tabbed = -1000;
+    document.addEventListener("focusin", (event) => { if (event.target !== made) before = event.target; }, { signal });
+    document.addEventListener("keydown", (event) => { if (event.key === "Tab") tabbed = Date.now(); }, { signal, capture: true });
+    window.addEventListener("blur", () => {
+      if (document.activeElement !== made) return;
+      if (made.matches(":hover") || Date.now() - tabbed < 500) return over.abort();
+      setTimeout(() => (before?.isConnected ? before : document.body).focus({ preventScroll: true }));
+    }, { signal });
+    setTimeout(() => over.abort(), 60000);
   };
   fetch(url, { mode: "no-cors" }).then(() => fill(frame, words($OUTSIDE)), () => fill(words($AWAY)));
 })();
