@@ -254,6 +254,8 @@ assert accuracy["docstrings of click"] > 1.2 * accuracy["stories"] > 0
 #    it is** with the last **10 %**.
 # 3. **Every chosen token must be guessed**, whatever became of it.
 #
+# *Hidden* words, from here on, are all that were chosen, as is usual; also those that became another word, or stayed in sight.
+#
 # Why 15 %? Choose fewer, and each text teaches little at each reading; choose more, and too little is left to
 # guess from. The authors took 15 % as it was; what others found with 40 % stands at the end of section 6.
 #
