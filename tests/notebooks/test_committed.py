@@ -1,5 +1,6 @@
 """The committed notebooks: they agree with their sources, their outputs are clean, and every cell still runs."""
 
+import ast
 import json
 import os
 import re
@@ -125,6 +126,63 @@ def _plain_outputs(text: str) -> list[str]:
         for output in cell.get("outputs", [])
         if "data" in output
     ]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_nothing_is_asserted_of_a_time_that_was_just_measured(name: str) -> None:
+    """On a busy machine it would stop Run All. Claims about speed stand on kept measurements."""
+    cells = jupytext.read(sources([name])[0], fmt="py:percent").cells
+    assert _timed_claims("\n".join(cell.source for cell in cells if cell.cell_type == "code")) == []
+
+
+def test_a_claim_about_a_measured_time_is_found() -> None:
+    code = (
+        "%time 1\ndef took(f):\n    all = []\n    start = perf_counter()\n    all.append(perf_counter() - start)\n    return all[0]\n"
+        "times = {}\ntimes['a'], two = took(f), took(g)\n"
+        "ratio = two / times['a']\nassert [two for two in (1, 2)] and ratio < 3\nassert 1 < 2"
+    )
+    assert _timed_claims(code) == ["assert [two for two in (1, 2)] and ratio < 3"]
+
+
+def _timed_claims(code: str) -> list[str]:
+    """The assertions that depend on perf_counter() through assignments and what functions return, read in order."""
+    claims = []
+
+    def depends(node: ast.AST | None, timed: set[str]) -> bool:
+        parts = list(ast.walk(node)) if node is not None else []
+        own = {name for part in parts if isinstance(part, ast.comprehension) for name in _names(part.target)}
+        return bool((_names(*parts) - own) & timed)
+
+    def read(statements: list[ast.stmt], timed: set[str]) -> bool:
+        """Notes what is timed, and says whether something timed is returned."""
+        returned = False
+        for statement in statements:
+            if isinstance(statement, ast.FunctionDef):
+                local = timed - {argument.arg for argument in statement.args.args}
+                timed |= {statement.name} if read(statement.body, local) else set()
+            elif isinstance(statement, ast.Assert) and depends(statement.test, timed):
+                claims.append(ast.unparse(statement))
+            elif isinstance(statement, ast.Return):
+                returned |= depends(statement.value, timed)
+            elif isinstance(statement, ast.Assign):
+                flat = [part for target in statement.targets for part in getattr(target, "elts", [target])]
+                whole = {target.id for target in flat if isinstance(target, ast.Name)}
+                one_of_several = isinstance(statement.value, ast.Dict | ast.IfExp)  # "this machine" among others
+                known = one_of_several or not depends(statement.value, timed)
+                timed.difference_update(whole) if known else timed.update(whole)
+            elif isinstance(statement, ast.Expr) and ast.unparse(statement).partition("(")[0].endswith(".append"):
+                timed |= _names(statement.value.func) if depends(statement.value, timed) else set()
+            else:
+                for field in ("body", "orelse", "finalbody"):
+                    returned |= read(getattr(statement, field, []), timed)
+        return returned
+
+    read(ast.parse(re.sub(r"^[%!].*", "", code, flags=re.MULTILINE)).body, {"perf_counter"})
+    return claims
+
+
+def _names(*nodes: ast.AST) -> set[str]:
+    return {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 @pytest.mark.parametrize("name", SOURCES)
