@@ -173,9 +173,8 @@ def adamw_step(answer: Any) -> str:
         second = torch.rand(shape, generator=generator) + 0.1
         if step == 1:
             first, second = torch.zeros(shape), torch.zeros(shape)
-        if (
-            step == 11
-        ):  # a weight without any gradient yet, as of a word that was not read; and one whose gradients are tiny
+        if step == 11:
+            # A weight without any gradient yet, as of a word that was not read; and one whose gradients are tiny.
             gradient[0, 0] = first[0, 0] = second[0, 0] = 0.0
             gradient[0, 1] = first[0, 1] = 1e-5
             second[0, 1] = 1e-10

@@ -28,7 +28,10 @@ class Answers(Task):
     needs = ("question", "context")
 
     def form_of(self, examples: Sequence[Question]) -> str | None:
-        """ "answered" where every question has an answer, and "no answer" is then never said; None where some have none."""
+        """ "answered" where every question has an answer, and "no answer" is then never said; None where some have none.
+
+        (A stream is not looked through, and its model may say "no answer".)
+        """
         return ANSWERED if all(question.answers for question in examples) else None
 
     def head(self) -> type:
